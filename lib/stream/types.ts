@@ -1,0 +1,79 @@
+import type { ReadableStream } from 'node:stream/web'
+import type { FastifyRequest } from 'fastify'
+
+/**
+ * Why a stream ended.
+ *
+ * - `'source-ended'`: the source had no more events, or the push handle was closed
+ * - `'source-failed'`: the source threw or rejected
+ * - `'event-invalid'`: the source gave an event that is undeclared, fails its schema or would break the wire
+ * - `'client-left'`: the client closed the connection, or it was lost
+ * - `'client-stalled'`: the client took no byte for `stallTimeoutMs`
+ * - `'shutdown'`: the server is closing
+ * - `'max-age'`: the stream reached `maxAgeMs`
+ * - `'expired'`: the time given by `expiresAt` has come
+ * - `'evicted'`: `app.sse.evict()` chose it
+ * - `'replaced'`: a newer stream of the same key took its place
+ */
+export type CloseReason =
+  | 'source-ended'
+  | 'source-failed'
+  | 'event-invalid'
+  | 'client-left'
+  | 'client-stalled'
+  | 'shutdown'
+  | 'max-age'
+  | 'expired'
+  | 'evicted'
+  | 'replaced'
+
+/** What a route without `schema.events` sends. */
+export interface UntypedEvent {
+  /** The event type. Without one the client receives the event as `message`. */
+  event?: string | undefined
+  /** Sent as JSON. */
+  data: unknown
+  /** Becomes the client's last event ID. `0` and `''` are IDs like any other; the empty one resets it. No CR, LF or U+0000. */
+  id?: string | number | undefined
+  /** Reconnection time in milliseconds, from this event on. An integer of 0 or more. */
+  retry?: number | undefined
+}
+
+/**
+ * What a source function is called with.
+ *
+ * It does not depend on the route's events: a member that did would make TypeScript 5.9 give up (TS2589).
+ */
+export interface StreamContext {
+  /** Aborts when the stream ends, whoever ended it. Its reason is an `SSEError`. */
+  readonly signal: AbortSignal
+  /** The `Last-Event-ID` header of the request, undefined when there is none. */
+  readonly lastEventId: string | undefined
+  /** The request that opened the stream. */
+  readonly request: FastifyRequest
+}
+
+/** Events that can be pulled: an `AsyncIterable`, an `Iterable`, a Node `Readable` in object mode or a web `ReadableStream`. */
+export type SourceIterable<E> = AsyncIterable<E> | Iterable<E> | ReadableStream<E>
+
+/** Where the events of a stream come from: something that can be pulled, or a function that gives it. */
+export type Source<E> = SourceIterable<E> | ((ctx: StreamContext) => Source<E> | Promise<Source<E>>)
+
+/** A stream that events are pushed into. */
+export interface StreamHandle<E> {
+  /**
+   * Sends one event. Wait for it before the next, or memory grows with every event a slow client has not taken.
+   *
+   * @returns a promise that never rejects: `true` when the event was written, `false` when the stream was over or the
+   * event was refused
+   */
+  send (event: E): Promise<boolean>
+  /** Writes a comment, which clients do not dispatch. Each line becomes one of its own. After the end it does nothing. */
+  comment (text?: string): void
+  /** Ends the stream. May be called twice. */
+  close (): void
+  /** Aborts when the stream ends, whoever ended it. */
+  readonly signal: AbortSignal
+  /** Resolves when the stream is over; never rejects. Return it from the handler. */
+  readonly closed: Promise<void>
+}
