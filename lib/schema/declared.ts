@@ -1,0 +1,339 @@
+import type { Bundle, Node, Schema } from './bundle.js'
+
+/** Decides whether a value matches `$defs/<index>` of a bundle. */
+export type TestDefinition = (index: number, value: unknown) => boolean
+
+/**
+ * - `'check'`: the copy has only what JSON has, and keeps (as null) what an `additionalProperties: false` forbids, so that
+ *   it can be refused. What has no JSON is refused by {@link NotJSONError}.
+ * - `'stringify'`: the copy is for `JSON.stringify`. What has no JSON goes the way `JSON.stringify` sends it.
+ */
+export type DeclareMode = 'check' | 'stringify'
+
+/** A value, or a part of it, that JSON has nothing for. */
+export class NotJSONError extends Error {
+  readonly path: string
+
+  constructor (message: string, path: string) {
+    super(message)
+    this.path = path
+  }
+}
+
+/** What one schema says about values. Made once; `rules` of a bundle point at each other as its references do. */
+interface Rule {
+  /** Whether it says what values look like, so that what it does not name is left out. Otherwise all of a value may go. */
+  hasShape: boolean
+  /** Whether a value it allows is all declared: `const` and `enum` with objects or arrays in them. */
+  isWhole: boolean
+  allowsArray: boolean
+  allowsObject: boolean
+  allowsNumber: boolean
+  properties: Map<string, Rule>
+  patterns: Array<[RegExp, Rule]>
+  additional: Rule | undefined
+  isClosed: boolean
+  items: Rule | undefined
+  tuple: Rule[] | undefined
+  all: Rule[]
+  choices: Choice[][]
+  condition: { test: (value: unknown) => boolean, rule: Rule, then: Rule | undefined, else: Rule | undefined } | undefined
+  dependents: Array<[string, Rule]>
+  unevaluated: Rule | undefined
+  unevaluatedItems: Rule | undefined
+}
+
+interface Choice { test: (value: unknown) => boolean, rule: Rule }
+
+/** What is to be declared of a part of a value: by one rule, by all of several, or by any of several. */
+type Want = Rule | Group<Want>
+/** The same once the value is known: rules that have a shape, or nothing but `open`. */
+type Seen = Rule | Group<Seen>
+interface Group<T> { mode: 'all' | 'any', members: T[], rest?: Rule | undefined, restItems?: Rule | undefined }
+
+interface Walk { mode: DeclareMode, path: Array<string | number> }
+
+/**
+ * Makes the function that copies of a value what its schema declares, and nothing else.
+ *
+ * Declared is what `properties`, `patternProperties`, `additionalProperties` (when not false), `required` and `items` name,
+ * in the schema and in whatever applies beside it: `$ref`, all of `allOf`, each branch of `anyOf` and `oneOf` that matches, `if`
+ * and what follows from it. A schema that says nothing about the look of a value (`{}`, `Type.Unknown()`) declares all
+ * of it, but adds nothing to another one in `allOf`; `{ type: 'object' }` declares no property, as in Fastify's responses.
+ *
+ * When no branch matches, the value is not valid and all branches count: this is for events sent in spite of that.
+ */
+export function compileDeclared (bundle: Bundle, test: TestDefinition): (value: unknown, mode: DeclareMode) => unknown {
+  const rules = new Map<Schema, Rule>()
+  const root = toRule(bundle.root)
+  return (value, mode) => declare(root, value, { mode, path: [] })
+
+  function toRule (schema: Schema): Rule {
+    let rule = rules.get(schema)
+    if (rule === undefined) {
+      rule = emptyRule()
+      rules.set(schema, rule)
+      if (typeof schema === 'object') fillRule(rule, schema)
+    }
+    return rule
+  }
+
+  function fillRule (rule: Rule, node: Node): void {
+    const optional = (keyword: string): Rule | undefined => node[keyword] === undefined ? undefined : toRule(node[keyword] as Schema)
+    const entries = (keyword: string): Array<[string, Rule]> =>
+      Object.entries((node[keyword] ?? {}) as Record<string, Schema>).map(([name, schema]) => [name, toRule(schema)])
+    const types = node['type'] === undefined ? inferTypes(node) : [node['type']].flat()
+    const constants = 'const' in node ? [node['const']] : (node['enum'] ?? []) as unknown[]
+    rule.isWhole = constants.some((constant) => typeof constant === 'object' && constant !== null)
+    rule.hasShape = types !== undefined || constants.length > 0
+    rule.allowsArray = types === undefined || types.includes('array')
+    rule.allowsObject = types === undefined || types.includes('object')
+    rule.allowsNumber = types === undefined || types.includes('number') || types.includes('integer')
+    rule.properties = new Map(entries('properties'))
+    for (const name of (node['required'] ?? []) as string[]) {
+      if (!rule.properties.has(name) && rule.allowsObject) rule.properties.set(name, OPEN)
+    }
+    rule.patterns = entries('patternProperties').map(([pattern, property]) => [toRegExp(pattern), property])
+    rule.isClosed = node['additionalProperties'] === false || node['unevaluatedProperties'] === false
+    rule.additional = node['additionalProperties'] === false ? undefined : optional('additionalProperties')
+    if (Array.isArray(node['items'])) {
+      rule.tuple = (node['items'] as Schema[]).map(toRule)
+      rule.items = optional('additionalItems')
+    } else {
+      rule.items = optional('items')
+    }
+    rule.all = ((node['allOf'] ?? []) as Schema[]).map(toRule)
+    if (node['$ref'] !== undefined) rule.all.push(toChoice(node).rule)
+    for (const keyword of ['anyOf', 'oneOf']) {
+      if (node[keyword] !== undefined) rule.choices.push((node[keyword] as Node[]).map(toChoice))
+    }
+    if (node['if'] !== undefined) rule.condition = { ...toChoice(node['if'] as Node), then: optional('then'), else: optional('else') }
+    rule.dependents = entries('dependentSchemas')
+    rule.unevaluated = node['unevaluatedProperties'] === false ? undefined : optional('unevaluatedProperties')
+    rule.unevaluatedItems = optional('unevaluatedItems')
+  }
+
+  function toChoice (reference: Node): Choice {
+    const ref = reference['$ref'] as string
+    if (ref === '#') return { test: () => true, rule: toRule(bundle.root) }
+    const index = Number(ref.slice('#/$defs/'.length))
+    return { test: (value) => test(index, value), rule: toRule(bundle.defs[index]!) }
+  }
+}
+
+/** A pattern as Ajv reads it: by code points, unless it is written for code units. */
+export function toRegExp (pattern: string): RegExp {
+  try {
+    return new RegExp(pattern, 'u')
+  } catch {
+    return new RegExp(pattern)
+  }
+}
+
+function emptyRule (): Rule {
+  return {
+    hasShape: false,
+    isWhole: false,
+    allowsArray: true,
+    allowsObject: true,
+    allowsNumber: true,
+    properties: new Map(),
+    patterns: [],
+    additional: undefined,
+    isClosed: false,
+    items: undefined,
+    tuple: undefined,
+    all: [],
+    choices: [],
+    condition: undefined,
+    dependents: [],
+    unevaluated: undefined,
+    unevaluatedItems: undefined
+  }
+}
+
+const OPEN: Rule = emptyRule()
+
+const TYPE_KEYWORDS: ReadonlyArray<[type: string, keywords: readonly string[]]> = [
+  ['object', ['properties', 'required', 'additionalProperties', 'patternProperties', 'maxProperties', 'minProperties', 'dependentRequired', 'dependentSchemas', 'propertyNames', 'unevaluatedProperties']],
+  ['array', ['items', 'additionalItems', 'maxItems', 'minItems', 'uniqueItems', 'contains', 'unevaluatedItems']],
+  ['string', ['maxLength', 'minLength', 'pattern', 'format']],
+  ['number', ['multipleOf', 'maximum', 'exclusiveMaximum', 'minimum', 'exclusiveMinimum']]
+]
+
+/** The types a schema without `type` speaks of, as fast-json-stringify infers them. */
+function inferTypes (node: Node): string[] | undefined {
+  const types = TYPE_KEYWORDS.filter(([, keywords]) => keywords.some((keyword) => keyword in node)).map(([type]) => type)
+  return types.length === 0 ? undefined : types
+}
+
+function declare (want: Want, value: unknown, walk: Walk): unknown {
+  if (typeof value !== 'object' || value === null) return declarePrimitive(want, value, walk)
+  const seen = look(want, value)
+  if (isOpen(seen) || some(seen, isWhole)) return walk.mode === 'check' ? toJSONValue(value, walk) : value
+  if (Array.isArray(value)) return declareItems(seen, value, walk)
+  if (walk.mode === 'stringify' && !some(seen, allowsObject)) return withoutDeclared(value)
+  return declareProperties(seen, value as Record<string, unknown>, walk)
+}
+
+function declarePrimitive (want: Want, value: unknown, walk: Walk): unknown {
+  if (walk.mode === 'stringify') return value
+  if (value === undefined || typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') {
+    throw new NotJSONError(`JSON has no ${value === undefined ? 'undefined' : typeof value}`, toPointer(walk.path))
+  }
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    const seen = look(want, value)
+    return !isOpen(seen) && some(seen, allowsNumber) ? value : null
+  }
+  return value
+}
+
+function declareItems (seen: Seen, array: unknown[], walk: Walk): unknown[] {
+  if (!some(seen, allowsArray)) return []
+  const copy: unknown[] = []
+  // By index: a hole is an undefined item.
+  for (let index = 0; index < array.length; index++) {
+    walk.path.push(index)
+    copy.push(declare(itemAt(seen, index) ?? OPEN, array[index], walk))
+    walk.path.pop()
+  }
+  return copy
+}
+
+function declareProperties (seen: Seen, object: Record<string, unknown>, walk: Walk): Record<string, unknown> {
+  // Without a prototype: a property may be called `__proto__`.
+  const copy: Record<string, unknown> = Object.create(null)
+  const names = new Set<string>()
+  collectNames(seen, names)
+  for (const name of names) declareProperty(propertyAt(seen, name)!, copy, name, read(object, name), walk)
+  for (const name of Object.keys(object)) {
+    if (names.has(name)) continue
+    const want = propertyAt(seen, name)
+    if (want !== undefined) declareProperty(want, copy, name, object[name], walk)
+    else if (walk.mode === 'check' && some(seen, isClosed)) copy[name] = null
+  }
+  return copy
+}
+
+/** A property that is undefined is absent. */
+function declareProperty (want: Want, copy: Record<string, unknown>, name: string, value: unknown, walk: Walk): void {
+  if (value === undefined) return
+  walk.path.push(name)
+  const declared = declare(want, value, walk)
+  if (declared !== undefined) copy[name] = declared
+  walk.path.pop()
+}
+
+/** Where nothing is declared of an object: its JSON when that is a primitive (a Date), else `{}`. */
+function withoutDeclared (object: object): unknown {
+  const json: unknown = 'toJSON' in object && typeof object.toJSON === 'function' ? object.toJSON() : undefined
+  return json === null || typeof json === 'string' || typeof json === 'number' || typeof json === 'boolean' ? json : {}
+}
+
+/** A property, be it inherited or a getter, but none of those that every object has. */
+export function read (object: Record<string, unknown>, name: string): unknown {
+  return name in Object.prototype && !Object.hasOwn(object, name) ? undefined : object[name]
+}
+
+/** What `JSON.parse(JSON.stringify(value))` gives, with the path of what JSON has nothing for. */
+function toJSONValue (value: unknown, walk: Walk): unknown {
+  if (typeof value === 'object' && value !== null && 'toJSON' in value && typeof value.toJSON === 'function') {
+    value = value.toJSON(String(walk.path.at(-1) ?? ''))
+  }
+  if (value instanceof Number || value instanceof String || value instanceof Boolean) value = value.valueOf()
+  if (value === undefined || typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') {
+    throw new NotJSONError(`JSON has no ${value === undefined ? 'undefined' : typeof value}`, toPointer(walk.path))
+  }
+  if (typeof value === 'number' && !Number.isFinite(value)) return null
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) {
+    return Array.from(value, (item: unknown, index) => {
+      if (isOmitted(item)) return null
+      walk.path.push(index)
+      const json = toJSONValue(item, walk)
+      walk.path.pop()
+      return json
+    })
+  }
+  const copy: Record<string, unknown> = Object.create(null)
+  for (const name of Object.keys(value)) {
+    const property = (value as Record<string, unknown>)[name]
+    if (isOmitted(property)) continue
+    walk.path.push(name)
+    copy[name] = toJSONValue(property, walk)
+    walk.path.pop()
+  }
+  return copy
+}
+
+function isOmitted (value: unknown): boolean {
+  return value === undefined || typeof value === 'function' || typeof value === 'symbol'
+}
+
+function look (want: Want, value: unknown): Seen {
+  if ('mode' in want) return { ...want, members: want.members.map((member) => look(member, value)) }
+  const members: Seen[] = want.hasShape ? [want] : []
+  for (const rule of want.all) members.push(look(rule, value))
+  for (const choices of want.choices) {
+    const matching = choices.filter((choice) => choice.test(value))
+    members.push({ mode: 'any', members: (matching.length > 0 ? matching : choices).map((choice) => look(choice.rule, value)) })
+  }
+  if (want.condition !== undefined) {
+    const holds = want.condition.test(value)
+    if (holds) members.push(look(want.condition.rule, value))
+    const consequence = holds ? want.condition.then : want.condition.else
+    if (consequence !== undefined) members.push(look(consequence, value))
+  }
+  for (const [name, rule] of want.dependents) {
+    if (typeof value === 'object' && value !== null && read(value as Record<string, unknown>, name) !== undefined) members.push(look(rule, value))
+  }
+  const isBare = want.unevaluated === undefined && want.unevaluatedItems === undefined
+  if (members.length === 1 && isBare) return members[0]!
+  return { mode: 'all', members, rest: want.unevaluated, restItems: want.unevaluatedItems }
+}
+
+function isOpen (seen: Seen): boolean {
+  if (!('mode' in seen)) return !seen.hasShape
+  if (seen.rest !== undefined || seen.restItems !== undefined) return false
+  return seen.mode === 'all' ? seen.members.every(isOpen) : seen.members.some(isOpen)
+}
+
+const isWhole = (rule: Rule): boolean => rule.isWhole
+const isClosed = (rule: Rule): boolean => rule.isClosed
+const allowsArray = (rule: Rule): boolean => rule.allowsArray
+const allowsObject = (rule: Rule): boolean => rule.allowsObject
+const allowsNumber = (rule: Rule): boolean => rule.allowsNumber
+
+function some (seen: Seen, holds: (rule: Rule) => boolean): boolean {
+  return 'mode' in seen ? seen.members.some((member) => some(member, holds)) : holds(seen)
+}
+
+function collectNames (seen: Seen, names: Set<string>): void {
+  if ('mode' in seen) for (const member of seen.members) collectNames(member, names)
+  else for (const name of seen.properties.keys()) names.add(name)
+}
+
+/** What is declared of a property; undefined when nothing declares it. */
+function propertyAt (seen: Seen, name: string): Want | undefined {
+  if ('mode' in seen) return among(seen, (member) => propertyAt(member, name)) ?? seen.rest
+  const wants: Want[] = []
+  const property = seen.properties.get(name)
+  if (property !== undefined) wants.push(property)
+  for (const [pattern, rule] of seen.patterns) if (pattern.test(name)) wants.push(rule)
+  if (wants.length === 0) return seen.additional
+  return wants.length === 1 ? wants[0] : { mode: 'all', members: wants }
+}
+
+function itemAt (seen: Seen, index: number): Want | undefined {
+  if ('mode' in seen) return among(seen, (member) => itemAt(member, index)) ?? seen.restItems
+  return seen.tuple?.[index] ?? seen.items
+}
+
+function among (group: Group<Seen>, find: (member: Seen) => Want | undefined): Want | undefined {
+  const members = group.members.map(find).filter((want) => want !== undefined)
+  return members.length < 2 ? members[0] : { mode: group.mode, members }
+}
+
+export function toPointer (path: ReadonlyArray<string | number>): string {
+  return path.map((token) => '/' + String(token).replaceAll('~', '~0').replaceAll('/', '~1')).join('')
+}
