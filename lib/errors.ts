@@ -52,6 +52,19 @@ export class SSEError extends Error {
 }
 
 /**
+ * Why a stream's signal aborted.
+ *
+ * Its `name` is that of other aborts, so that code which waits on a signal takes it for what it is.
+ */
+export class StreamClosedError extends SSEError {
+  override readonly name = 'AbortError'
+
+  constructor (reason: string) {
+    super('FST_SSE_STREAM_CLOSED', `The event stream is over (${reason}). Stop the source when its signal aborts.`, { reason })
+  }
+}
+
+/**
  * A value as it may stand in a message: one line, at most 80 characters.
  */
 export function show (value: unknown): string {

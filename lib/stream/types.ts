@@ -13,7 +13,7 @@ import type { FastifyRequest } from 'fastify'
  * - `'max-age'`: the stream reached `maxAgeMs`
  * - `'expired'`: the time given by `expiresAt` has come
  * - `'evicted'`: `app.sse.evict()` chose it
- * - `'replaced'`: a newer stream of the same key took its place
+ * - `'response-replaced'`: an `onSend` hook failed or sent something else than the stream
  */
 export type CloseReason =
   | 'source-ended'
@@ -25,7 +25,7 @@ export type CloseReason =
   | 'max-age'
   | 'expired'
   | 'evicted'
-  | 'replaced'
+  | 'response-replaced'
 
 /** What a route without `schema.events` sends. */
 export interface UntypedEvent {

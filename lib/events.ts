@@ -1,0 +1,2 @@
+// The entry «fastify-typed-sse/events»: the contract alone, without Fastify and without Node.
+export { defineEvents, isText, text, type EventContract, type EventMap, type EventOf, type TypedEvent } from './schema/events.js'

@@ -1,0 +1,8 @@
+import '../types/fastify.js'
+export { ssePlugin as default, ssePlugin } from './plugin/plugin.js'
+export { SSEError, type ErrorCode } from './errors.js'
+export * from './events.js'
+export type { Disconnect, OpenStream, RouteStreamOptions, SSEApi, SSEPluginOptions } from './plugin/types.js'
+export type { OnOptions } from './stream/producers.js'
+export type { StreamStats } from './stream/hub.js'
+export type { CloseReason, Source, StreamContext, StreamHandle, UntypedEvent } from './stream/types.js'

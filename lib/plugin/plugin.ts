@@ -1,0 +1,67 @@
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import { SSEError } from '../errors.js'
+import { abortable, on } from '../stream/producers.js'
+import { StreamHub } from '../stream/hub.js'
+import { StreamLimits } from './limits.js'
+import { resolvePluginOptions } from './options.js'
+import { createReplyMethod } from './reply.js'
+import { StreamRoutes } from './route.js'
+import { drain } from './shutdown.js'
+import type { SSEApi, SSEPluginOptions } from './types.js'
+
+/** How long an evicted client may take to receive the end of its stream. */
+const EVICTION_GRACE_MS = 100
+
+async function registerSSE (app: FastifyInstance, given: SSEPluginOptions): Promise<void> {
+  if (app.hasReplyDecorator('sse')) {
+    throw new SSEError('FST_SSE_ALREADY_REGISTERED',
+      'reply.sse exists already: fastify-typed-sse, or another plugin that decorates `sse`, is registered twice. Register it once, at the root.')
+  }
+  const { defaults, ...limits } = resolvePluginOptions(given)
+  const hub = new StreamHub()
+  const routes = new StreamRoutes(defaults)
+  const sse = createReplyMethod({ routes, limits: new StreamLimits(hub, limits) })
+
+  app.decorateReply('sse', sse as FastifyReply['sse'])
+  app.decorate('sse', createApi(hub))
+  app.addHook('onRoute', function (route) {
+    routes.add(this, route)
+  })
+  app.addHook('onReady', async () => {
+    routes.compile()
+  })
+  app.addHook('preClose', async () => {
+    await drain(app, hub)
+  })
+}
+
+function createApi (hub: StreamHub): SSEApi {
+  return Object.freeze({
+    on,
+    abortable,
+    evict (filter: Parameters<SSEApi['evict']>[0]) {
+      let evicted = 0
+      for (const stream of [...hub.streams]) {
+        if (stream.isOver || !filter(stream)) continue
+        evicted++
+        stream.end('evicted')
+        const timer = setTimeout(() => stream.cut('evicted'), EVICTION_GRACE_MS)
+        stream.closed.then(() => clearTimeout(timer))
+      }
+      return evicted
+    },
+    stats: () => hub.stats()
+  })
+}
+
+/**
+ * The plugin: `await app.register(ssePlugin, options)`.
+ *
+ * Adds `reply.sse`, `app.sse`, and `schema.events` and `sse` to the options of routes. It is not encapsulated: register it
+ * once, for all routes.
+ *
+ * @throws FST_SSE_OPTION_UNKNOWN, FST_SSE_OPTION_INVALID, FST_SSE_OPTIONS_CONFLICT for its options and those of a route
+ * @throws FST_SSE_ALREADY_REGISTERED when `reply.sse` exists already
+ */
+export const ssePlugin = fastifyPlugin(registerSSE, { fastify: '5.x', name: 'fastify-typed-sse' })

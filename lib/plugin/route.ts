@@ -1,0 +1,119 @@
+import type { FastifyInstance, FastifyRequest, FastifySchema, FastifySerializerCompiler, RouteOptions } from 'fastify'
+import { compileEvents } from '../schema/compile.js'
+import { EventEncoder } from '../schema/encoder.js'
+import { resolveEvents } from '../schema/events.js'
+import { assertJSONSchema } from '../schema/json-schema.js'
+import { MAX_DELAY_MS, type StreamHost, type StreamSettings } from '../stream/event-stream.js'
+import { encodeComment, encodeRetry } from '../wire/encode.js'
+import { resolveOptions, type ResolvedOptions } from './options.js'
+
+const kRoute = Symbol('sse.route')
+
+type Config = Record<PropertyKey, unknown> & { [kRoute]?: StreamRoute }
+
+/** What a route needs to stream, worked out once. */
+export class StreamRoute implements StreamSettings {
+  readonly options: ResolvedOptions
+  readonly opening: string
+  readonly heartbeatMs: number
+  readonly stallTimeoutMs: number
+  readonly maxAgeMs: number
+  readonly controlEvents: boolean
+  readonly #compile: () => EventEncoder
+  #encoder: EventEncoder | null = null
+
+  constructor (options: ResolvedOptions, compile: () => EventEncoder) {
+    this.options = options
+    this.heartbeatMs = options.heartbeatMs
+    this.stallTimeoutMs = options.stallTimeoutMs
+    this.maxAgeMs = options.maxAgeMs
+    this.controlEvents = options.controlEvents
+    // The heartbeat stands here too since a script of another origin does not see the response header.
+    this.opening = encodeComment(`sse-heartbeat: ${options.heartbeatMs}`) + encodeRetry(options.reconnectionTimeMs)
+    this.#compile = compile
+  }
+
+  /** Builds the checks and serializers; until then they are built with the first event. */
+  compile (): void {
+    this.#encoder ??= this.#compile()
+  }
+
+  encode (event: unknown, host: StreamHost): string {
+    this.#encoder ??= this.#compile()
+    return this.#encoder.encode(event, (error) => {
+      host.warn(error, this.options.validation === 'drop' ? 'an invalid event was dropped' : 'an invalid event was sent')
+    })
+  }
+}
+
+/**
+ * The stream routes of one plugin: those seen when they were registered, and those found when they first stream.
+ *
+ * A route that was registered before the plugin was loaded (`app.register` without `await`) cannot be seen by a hook.
+ * Its events are found in its schema when it first calls `reply.sse`, but Fastify does not keep its `sse` options.
+ */
+export class StreamRoutes {
+  readonly #defaults: ResolvedOptions
+  readonly #uncompiled: StreamRoute[] = []
+  readonly #late = new WeakMap<object, StreamRoute>()
+
+  constructor (defaults: ResolvedOptions) {
+    this.#defaults = defaults
+  }
+
+  /** Checks a route as it is registered, and prepares it when it streams. */
+  add (instance: FastifyInstance, route: RouteOptions): void {
+    const { schema, sse } = route as RouteOptions & { schema?: FastifySchema, sse?: unknown }
+    if (schema?.events === undefined && sse === undefined) return
+    const where = `${[route.method].flat().join('|')} ${route.url}: sse`
+    const options = resolveOptions(sse, this.#defaults, where)
+    if (schema?.events !== undefined) checkEvents(schema.events)
+    const streamRoute = new StreamRoute(options, () => buildEncoder(instance, schema?.events, options, route))
+    this.#uncompiled.push(streamRoute)
+    // Fastify copies `config` with its symbols, for this route and for the HEAD route that it derives.
+    route.config = { ...route.config, [kRoute]: streamRoute } as typeof route.config & object
+    // A handler timeout would cut the stream off, and cannot be told about it once the request runs.
+    const timeout = route.handlerTimeout ?? (instance.initialConfig as { handlerTimeout?: number }).handlerTimeout ?? 0
+    if (timeout > 0) route.handlerTimeout = MAX_DELAY_MS
+  }
+
+  /** Builds all checks and serializers. Run when the application is ready: only then all `addSchema` calls are made. */
+  compile (): void {
+    for (const route of this.#uncompiled.splice(0)) route.compile()
+  }
+
+  /** The route of a request. */
+  of (request: FastifyRequest): StreamRoute {
+    const { config, schema, method, url } = request.routeOptions
+    const known = (config as unknown as Config)[kRoute] ?? this.#late.get(config)
+    if (known !== undefined) return known
+    const { events } = (schema ?? {}) as FastifySchema
+    const options = this.#defaults
+    const route = new StreamRoute(options, () => buildEncoder(request.server, events, options, { method, url: url ?? '' }))
+    this.#late.set(config, route)
+    if (events !== undefined) {
+      checkEvents(events)
+      request.log.warn(`${[method].flat().join('|')} ${url} was registered before fastify-typed-sse was loaded: its events are checked, ` +
+        'but its `sse` options, if it has any, are not known. Await app.register(fastify-typed-sse) before it.')
+    }
+    return route
+  }
+}
+
+function checkEvents (declaration: unknown): void {
+  for (const [eventType, schema] of Object.entries(resolveEvents(declaration))) assertJSONSchema(eventType, schema)
+}
+
+type SerializerSource = { method: string | string[], url: string, serializerCompiler?: FastifySerializerCompiler<any> }
+
+function buildEncoder (instance: FastifyInstance, events: unknown, options: ResolvedOptions, route: SerializerSource): EventEncoder {
+  if (events === undefined) return new EventEncoder(null, options.validation)
+  const serializerCompiler = route.serializerCompiler ?? instance.serializerCompiler
+  const compiled = compileEvents(resolveEvents(events), {
+    schemas: instance.getSchemas(),
+    method: [route.method].flat().join('|'),
+    url: route.url,
+    ...(serializerCompiler === undefined ? {} : { serializerCompiler })
+  })
+  return new EventEncoder(compiled, options.validation)
+}

@@ -1,0 +1,63 @@
+import { Readable } from 'node:stream'
+
+/** What a {@link StreamBody} carries, seen from the body. */
+export interface BodyOwner {
+  /** The response that may be written to without a pipe in between. */
+  readonly response: NodeJS.WritableStream
+  /**
+   * The body was piped straight to the response: write there from now on. `endsResponse` is false when trailers follow.
+   *
+   * @returns false when the body has been read in another way already
+   */
+  attachResponse (endsResponse: boolean): boolean
+  /** Something else reads the body: push into it from now on, until `push` answers false; then wait for the next call. */
+  attachBody (): void
+  /** Whoever read the body gave it up. */
+  bodyDestroyed (): void
+}
+
+/**
+ * The payload that Fastify sends: a `Readable` for everybody, and for the response itself no more than a door.
+ *
+ * Fastify sets the headers, runs the hooks and at last calls `payload.pipe(response)`. When that destination is the
+ * raw response, frames are written to it directly, without the copies and ticks of a pipe; this is what makes a stream
+ * fast. When a hook has put something in between (compression, a counter), it reads an ordinary `Readable`.
+ */
+export class StreamBody extends Readable {
+  readonly #owner: BodyOwner
+  #isDirect = false
+
+  constructor (owner: BodyOwner) {
+    // Without `close` of its own, the end of the body is a single event that can be given at once (see `finish`).
+    super({ autoDestroy: false, emitClose: false })
+    this.#owner = owner
+  }
+
+  override pipe<T extends NodeJS.WritableStream> (destination: T, options?: { end?: boolean }): T {
+    if (destination as NodeJS.WritableStream === this.#owner.response && !this.#isDirect) {
+      this.#isDirect = this.#owner.attachResponse(options?.end !== false)
+      if (this.#isDirect) return destination
+    }
+    return super.pipe(destination, options)
+  }
+
+  override _read (): void {
+    if (!this.#isDirect) this.#owner.attachBody()
+  }
+
+  override _destroy (error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#owner.bodyDestroyed()
+    callback(error)
+  }
+
+  /**
+   * There will be no more frames.
+   *
+   * For a direct body this tells Fastify at once that the payload has ended: it then sends trailers if there are any,
+   * and a response that closes afterwards is not logged as cut off.
+   */
+  finish (): void {
+    if (this.#isDirect) this.emit('end')
+    else if (!this.readableEnded && !this.destroyed) this.push(null)
+  }
+}

@@ -1,0 +1,569 @@
+import type { Readable } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { FastifyRequest } from 'fastify'
+import { SSEError, StreamClosedError } from '../errors.js'
+import { encodeComment, encodeEvent, encodeHead, END_FRAME } from '../wire/encode.js'
+import { StreamBody, type BodyOwner } from './body.js'
+import type { StreamHub } from './hub.js'
+import { cutOff, isDelivered, unsentBytes, unwatchPeer, watchPeer, type Exchange, type PeerWatcher } from './peer.js'
+import { TimerEntry } from './shared-timer.js'
+import { isThenable, openSource, type Puller } from './source.js'
+import { flushAtTurnEnd, type Flushable } from './turn.js'
+import type { CloseReason, StreamContext } from './types.js'
+
+/** Frames that may wait for the response before the source is no longer pulled, in UTF-16 code units. */
+const BATCH_SIZE = 64 * 1024
+
+/** How long a stream waits for its first event before it answers with headers and the opening comment. */
+const COMMIT_DELAY_MS = 50
+
+/** How long a source may go on after its stream has ended before that is reported. */
+const SOURCE_GRACE_MS = 5_000
+
+/** So many dropped events in a row are looked at before other work gets its turn. */
+const DROPS_PER_TURN = 256
+
+/** Longest delay that a timer can hold: 2^31 - 1 ms, 24.8 days. */
+export const MAX_DELAY_MS = 2 ** 31 - 1
+
+/** What is the same for all streams of a route. */
+export interface StreamSettings {
+  readonly heartbeatMs: number
+  readonly stallTimeoutMs: number
+  readonly maxAgeMs: number
+  readonly controlEvents: boolean
+  /** What every stream begins with. */
+  readonly opening: string
+  /** Makes a frame of what the source gave; `''` for an event that is dropped. Throws for one that must end the stream. */
+  encode (event: unknown, host: StreamHost): string
+}
+
+/** What a stream needs from the framework that it runs in. */
+export interface StreamHost {
+  readonly exchange: Exchange
+  readonly request: FastifyRequest
+  readonly lastEventId: string | undefined
+  /** Sends `body` as the response, through all hooks. */
+  commit (body: Readable): void
+  /** Nothing has been sent: answers with an ordinary error response instead. */
+  refuse (error: Error): void
+  /** The stream is over, and its response too. Called once. */
+  closed (end: StreamEnd): void
+  /** Something went wrong that does not end the stream, or that happened after its end. */
+  warn (error: unknown, message: string): void
+}
+
+/** How a stream ended. */
+export interface StreamEnd {
+  readonly reason: CloseReason
+  /** What ended it, for `'source-failed'` and `'event-invalid'`. */
+  readonly error: unknown
+  /** Events handed to the response. */
+  readonly events: number
+  /** Milliseconds from the call of `reply.sse` to the end. */
+  readonly durationMs: number
+  /** Whether the error became an ordinary error response, because nothing had been sent. */
+  readonly isRefused: boolean
+}
+
+/**
+ * Where a stream stands. It only ever moves down this list.
+ *
+ * - `Opening`: nothing has been sent; an error can still be an error response
+ * - `Open`: the body was handed to the framework, which is running hooks or has piped it
+ * - `Ending`: no more events; what is pending is being written
+ * - `Closed`: nothing more will happen
+ */
+const State = { Opening: 0, Open: 1, Ending: 2, Closed: 3 } as const
+
+/**
+ * One event stream: from a source, through the check, into a response that takes bytes at its own pace.
+ *
+ * Frames gather in `#pending` and leave in one write when the turn of the event loop ends. The source is pulled only
+ * while the response takes bytes and less than a batch is pending, so a client that does not read costs one batch.
+ * However the stream ends, it ends once: the signal aborts, the source is told to return, every wait is released, every
+ * listener and timer is removed, and {@link StreamHost.closed} is called with the reason.
+ */
+export class EventStream extends TimerEntry implements BodyOwner, Flushable, PeerWatcher {
+  /** Resolves when the response is over. Never rejects. */
+  readonly closed: Promise<void>
+  readonly openedAt = Date.now()
+  /** What counts against `limits.perKey`. */
+  readonly key: string | undefined
+
+  readonly settings: StreamSettings
+  readonly #hub: StreamHub
+  readonly #host: StreamHost
+  readonly #body: StreamBody
+  #resolveClosed!: () => void
+  #state: number = State.Opening
+  #target: 'none' | 'response' | 'body' = 'none'
+  #endsResponse = true
+  #hasEnded = false
+
+  #pending = ''
+  #isScheduled = false
+  #isBlocked = false
+  #unsent = 0
+  #ready: Promise<void> | null = null
+  #wake: (() => void) | null = null
+
+  #puller: Puller | null = null
+  /** Promises that settle when the source has nothing left to do: the pump, and the call of the source's return(). */
+  #running = 0
+  #settled: Promise<void> | null = null
+  #settle: (() => void) | null = null
+  #controller: AbortController | null = null
+
+  #reason: CloseReason | null = null
+  #error: unknown
+  #isRefused = false
+  #events = 0
+  #commitTimer: ReturnType<typeof setTimeout> | null
+  #ageTimer: ReturnType<typeof setTimeout> | null = null
+  readonly #onClose = (): void => this.#responseClosed()
+  readonly #onDrain = (): void => this.#drained()
+
+  constructor (settings: StreamSettings, hub: StreamHub, host: StreamHost, key?: string) {
+    super()
+    this.settings = settings
+    this.#hub = hub
+    this.#host = host
+    this.key = key
+    this.closed = new Promise((resolve) => { this.#resolveClosed = resolve })
+    this.#body = new StreamBody(this)
+    hub.add(this)
+    // Before the framework's own listeners: when the client leaves, the body must have ended by the time those look.
+    host.exchange.response.on('close', this.#onClose)
+    watchPeer(host.exchange, this)
+    this.#commitTimer = setTimeout(() => this.#commit(), COMMIT_DELAY_MS)
+    if (settings.maxAgeMs > 0) this.endAfter(settings.maxAgeMs, 'max-age')
+  }
+
+  get request (): FastifyRequest {
+    return this.#host.request
+  }
+
+  get response (): Exchange['response'] {
+    return this.#host.exchange.response
+  }
+
+  /** Whether the stream takes no more events. */
+  get isOver (): boolean {
+    return this.#state >= State.Ending
+  }
+
+  /** Whether the client does not take what has been written so far. */
+  get isBlocked (): boolean {
+    return this.#isBlocked
+  }
+
+  /** Whether headers may have been sent, so that an error can no longer be an error response. */
+  get isCommitted (): boolean {
+    return this.#state !== State.Opening
+  }
+
+  /**
+   * Aborts when no more events are wanted. Made when it is first asked for: most sources never do.
+   */
+  get signal (): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController()
+      if (this.isOver) this.#controller.abort(new StreamClosedError(this.#reason ?? 'client-left'))
+    }
+    return this.#controller.signal
+  }
+
+  /**
+   * Resolves when the source has come to its end: all its `finally` blocks have run. May never resolve.
+   */
+  settled (): Promise<void> {
+    if (this.#running === 0) return Promise.resolve()
+    this.#settled ??= new Promise((resolve) => { this.#settle = resolve })
+    return this.#settled
+  }
+
+  // What feeds the stream
+
+  /** Sends what the source gives, until it ends or the stream does. */
+  feed (source: unknown): void {
+    this.#track(this.#pump(source))
+  }
+
+  /**
+   * Sends one event.
+   *
+   * @returns whether the response took it: `false` when the stream is over, also by the fault of this event
+   */
+  async send (event: unknown): Promise<boolean> {
+    if (this.isOver) return false
+    let frame: string
+    try {
+      frame = this.settings.encode(event, this.#host)
+    } catch (error) {
+      this.fail(error)
+      return false
+    }
+    if (frame === '') return false
+    if (!this.#append(frame, 1)) await this.#untilReady()
+    return this.#state !== State.Closed
+  }
+
+  /** Writes a comment. Does nothing after the end. */
+  comment (text: string): void {
+    if (!this.isOver) this.#append(encodeComment(text), 0)
+  }
+
+  async #pump (source: unknown): Promise<void> {
+    let dropped = 0
+    try {
+      let given = source
+      if (typeof given === 'function') given = given(new Context(this, this.#host))
+      if (isThenable(given)) given = await given
+      const puller = openSource(given)
+      this.#puller = puller
+      if (this.isOver) {
+        this.#stopSource()
+        return
+      }
+      while (true) {
+        let result = puller.next()
+        if (isThenable(result)) result = await result
+        if (this.isOver) return
+        if (result.done === true) break
+        const frame = this.settings.encode(result.value, this.#host)
+        if (frame === '') {
+          if (++dropped % DROPS_PER_TURN === 0) await nextTurn()
+        } else if (!this.#append(frame, 1)) {
+          // A promise, not a callback: what the source does next must run in the request's asynchronous context.
+          await this.#untilReady()
+        }
+        if (this.isOver) return
+      }
+      this.#puller = null
+      this.end('source-ended')
+    } catch (error) {
+      if (!(error instanceof SSEError)) this.#puller = null
+      this.fail(error)
+    }
+  }
+
+  // The ways a stream ends
+
+  /**
+   * Ends the stream in order: what is pending is written, then `lastFrame`, then the response ends.
+   *
+   * @param lastFrame default: `sse.end` for a source that ended, nothing for other reasons
+   */
+  end (reason: CloseReason, lastFrame = reason === 'source-ended' && this.settings.controlEvents ? END_FRAME : ''): void {
+    if (this.isOver) return
+    if (this.#state === State.Opening) this.#commit()
+    // The commit can fail, and what it runs can end the stream too.
+    if (this.isOver) return
+    this.#state = State.Ending
+    this.#reason = reason
+    this.#pending += lastFrame
+    this.#release()
+    this.#schedule()
+  }
+
+  /**
+   * Ends the stream because of an error: by an error response while nothing has been sent, else by one `sse.fault`.
+   *
+   * After the end of the stream the error is reported, unless it only says that the source noticed the end.
+   */
+  fail (error: unknown): void {
+    if (this.isOver) {
+      if (!isAbort(error)) this.#host.warn(error, 'the source of an event stream failed after the stream had ended')
+      return
+    }
+    const reason = error instanceof SSEError && error.code !== 'FST_SSE_SOURCE_INVALID' ? 'event-invalid' : 'source-failed'
+    this.#error = error
+    if (this.#state === State.Opening) {
+      this.#state = State.Ending
+      this.#reason = reason
+      this.#isRefused = true
+      this.#release()
+      this.#host.refuse(error instanceof Error
+        ? error
+        : new SSEError('FST_SSE_SOURCE_FAILED', 'The source of the event stream failed with something that is not an Error.', {}, error))
+      return
+    }
+    if (this.settings.controlEvents) {
+      this.end(reason, faultFrame(error))
+    } else {
+      // Without control events the only way to tell a failure from an orderly end is a response that is cut off.
+      this.#reason = reason
+      this.cut(reason)
+    }
+  }
+
+  /** Ends the stream at once, and cuts off a client that may still wait for something. */
+  cut (reason: CloseReason): void {
+    if (this.#state === State.Closed) return
+    this.#close(reason)
+    cutOff(this.#host.exchange)
+  }
+
+  /** Ends the stream in order after some time. The earliest of several such times counts. */
+  endAfter (ms: number, reason: CloseReason): void {
+    const at = Date.now() + ms
+    if (this.#endsAt <= at) return
+    this.#endsAt = at
+    if (this.#ageTimer !== null) clearTimeout(this.#ageTimer)
+    // A delay over 2^31 - 1 would fire at once.
+    this.#ageTimer = setTimeout(() => {
+      this.#ageTimer = null
+      this.#endsAt = Infinity
+      if (Date.now() < at) this.endAfter(at - Date.now(), reason)
+      else this.end(reason)
+    }, Math.min(ms, MAX_DELAY_MS))
+    this.#ageTimer.unref?.()
+  }
+
+  #endsAt = Infinity
+
+  /** The client's connection is gone. */
+  peerLeft (): void {
+    if (this.#state === State.Closed) return
+    // Listeners of ours are gone after this, so the response must not wait for a drain that never comes.
+    this.#close('client-left')
+    cutOff(this.#host.exchange)
+  }
+
+  bodyDestroyed (): void {
+    if (this.#target !== 'response' && !this.#hasEnded) this.#close(this.#host.exchange.response.destroyed ? 'client-left' : 'response-replaced')
+  }
+
+  #responseClosed (): void {
+    if (this.#state === State.Closed) return
+    // A hook may have sent something else than the body.
+    if (this.#state === State.Open && isDelivered(this.#host.exchange)) this.#close('response-replaced')
+    else this.#close('client-left')
+  }
+
+  /** No more events are wanted: tells the source and everybody who waits. */
+  #release (): void {
+    if (this.#commitTimer !== null) clearTimeout(this.#commitTimer)
+    if (this.#ageTimer !== null) clearTimeout(this.#ageTimer)
+    this.#commitTimer = this.#ageTimer = null
+    this.#wakeUp()
+    this.#controller?.abort(new StreamClosedError(this.#reason ?? 'client-left'))
+    this.#stopSource()
+  }
+
+  #stopSource (): void {
+    const puller = this.#puller
+    if (puller === null) return
+    this.#puller = null
+    // Not awaited: a source that is parked on an await returns only when that settles.
+    this.#track(puller.stop())
+  }
+
+  #track (work: Promise<unknown>): void {
+    if (this.#running++ === 0) this.#hub.sources++
+    work.catch((error: unknown) => this.fail(error)).finally(() => {
+      if (--this.#running > 0) return
+      this.#hub.sources--
+      if (this.#state === State.Closed) this.#hub.timer.disarm(this)
+      this.#settle?.()
+    })
+  }
+
+  #close (reason: CloseReason): void {
+    if (this.#state === State.Closed) return
+    const { exchange } = this.#host
+    this.#reason ??= reason
+    const wasOver = this.isOver
+    this.#state = State.Closed
+    this.#pending = ''
+    this.#hub.timer.disarm(this)
+    this.#hub.remove(this, this.#reason)
+    exchange.response.off('close', this.#onClose)
+    exchange.response.off('drain', this.#onDrain)
+    unwatchPeer(exchange, this)
+    this.#finishBody()
+    if (wasOver) this.#wakeUp()
+    else this.#release()
+    if (this.#running > 0) this.#hub.timer.arm(this, SOURCE_GRACE_MS, Date.now())
+    this.#host.closed({
+      reason: this.#reason,
+      error: this.#error,
+      events: this.#events,
+      durationMs: Date.now() - this.openedAt,
+      isRefused: this.#isRefused
+    })
+    this.#resolveClosed()
+  }
+
+  // Writing
+
+  #commit (): void {
+    if (this.#state !== State.Opening) return
+    this.#state = State.Open
+    if (this.#commitTimer !== null) clearTimeout(this.#commitTimer)
+    this.#commitTimer = null
+    this.#pending = this.settings.opening + this.#pending
+    try {
+      this.#host.commit(this.#body)
+    } catch (error) {
+      this.#state = State.Opening
+      this.fail(error)
+    }
+  }
+
+  /** @returns whether there is room for more */
+  #append (frame: string, events: number): boolean {
+    if (this.#state === State.Opening) this.#commit()
+    if (this.isOver) return false
+    this.#pending += frame
+    this.#events += events
+    this.#hub.events += events
+    this.#schedule()
+    return this.#target !== 'none' && !this.#isBlocked && this.#pending.length < BATCH_SIZE
+  }
+
+  #schedule (): void {
+    if (this.#isScheduled || this.#isBlocked || this.#target === 'none') return
+    this.#isScheduled = true
+    flushAtTurnEnd(this)
+  }
+
+  /** Resolves when there is room for more, or the stream is over. */
+  #untilReady (): Promise<void> {
+    this.#ready ??= new Promise((resolve) => { this.#wake = resolve })
+    return this.#ready
+  }
+
+  #wakeUp (): void {
+    const wake = this.#wake
+    this.#ready = this.#wake = null
+    wake?.()
+  }
+
+  flush (now: number): void {
+    this.#isScheduled = false
+    if (this.#state === State.Closed || this.#isBlocked || this.#target === 'none') return
+    const text = this.#pending
+    this.#pending = ''
+    if (this.#state === State.Ending) {
+      this.#finish(text, now)
+      return
+    }
+    if (text !== '' && !this.#write(text)) {
+      this.#block(now)
+      return
+    }
+    if (this.settings.heartbeatMs > 0) this.#hub.timer.arm(this, this.settings.heartbeatMs, now)
+    this.#wakeUp()
+  }
+
+  #write (text: string): boolean {
+    return this.#target === 'response' ? (this.response as NodeJS.WritableStream).write(text) : this.#body.push(text, 'utf8')
+  }
+
+  #finish (text: string, now: number): void {
+    if (this.#hasEnded) return
+    this.#hasEnded = true
+    // Until the response is closed the client may stop reading: the stall deadline goes on.
+    this.#block(now)
+    if (this.#target === 'response' && this.#endsResponse) {
+      // Text and end in one call: one write.
+      (this.response as NodeJS.WritableStream).end(text)
+    } else if (text !== '') {
+      this.#write(text)
+    }
+    this.#finishBody()
+  }
+
+  #finishBody (): void {
+    if (this.#target !== 'none') this.#body.finish()
+  }
+
+  #block (now: number): void {
+    this.#isBlocked = true
+    this.#unsent = unsentBytes(this.#host.exchange)
+    this.#hub.timer.arm(this, this.settings.stallTimeoutMs, now)
+  }
+
+  #drained (): void {
+    if (!this.#isBlocked || this.#hasEnded || this.#state === State.Closed) return
+    this.#isBlocked = false
+    this.flush(Date.now())
+  }
+
+  attachResponse (endsResponse: boolean): boolean {
+    if (this.#target !== 'none') return false
+    if (this.#state === State.Closed) return true
+    this.#target = 'response'
+    this.#endsResponse = endsResponse
+    this.response.on('drain', this.#onDrain)
+    this.#schedule()
+    return true
+  }
+
+  attachBody (): void {
+    if (this.#state === State.Closed) return
+    if (this.#target === 'none') {
+      this.#target = 'body'
+      this.#schedule()
+    } else {
+      this.#drained()
+    }
+  }
+
+  // Time
+
+  due (now: number): void {
+    if (this.#state === State.Closed) {
+      this.#host.warn(null, `the source of an event stream has not returned ${SOURCE_GRACE_MS} ms after the stream ended: ` +
+        'let it stop when its signal aborts')
+    } else if (!this.#isBlocked) {
+      this.#append(HEARTBEAT, 0)
+    } else if (this.#unsent !== unsentBytes(this.#host.exchange)) {
+      this.#block(now)
+    } else {
+      this.cut('client-stalled')
+    }
+  }
+}
+
+/** What a source function is called with; its signal is made when it is asked for. */
+class Context implements StreamContext {
+  readonly #stream: EventStream
+  readonly lastEventId: string | undefined
+  readonly request: FastifyRequest
+
+  constructor (stream: EventStream, host: StreamHost) {
+    this.#stream = stream
+    this.lastEventId = host.lastEventId
+    this.request = host.request
+  }
+
+  get signal (): AbortSignal {
+    return this.#stream.signal
+  }
+}
+
+const HEARTBEAT = encodeComment('')
+const FAULT_HEAD = encodeHead('sse.fault')
+
+/**
+ * The one event that tells the client of a failure. What the error says stays in the log, unless it is marked to be
+ * exposed (`expose: true`, as http-errors does for client errors).
+ */
+function faultFrame (error: unknown): string {
+  const { code, message, expose } = (typeof error === 'object' && error !== null ? error : {}) as
+    { code?: unknown, message?: unknown, expose?: unknown }
+  const fault = expose === true
+    ? { code: typeof code === 'string' ? code : 'FST_SSE_SOURCE_FAILED', message: String(message) }
+    : { code: error instanceof SSEError ? error.code : 'FST_SSE_SOURCE_FAILED', message: 'Internal Server Error' }
+  return encodeEvent(FAULT_HEAD, JSON.stringify(fault))
+}
+
+/** Whether an error says no more than that something was told to stop. */
+function isAbort (error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return false
+  const { name, code } = error as { name?: unknown, code?: unknown }
+  return name === 'AbortError' || code === 'ABORT_ERR' || code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ERR_STREAM_DESTROYED'
+}
