@@ -173,6 +173,8 @@ class ReplyStream implements StreamHost {
   }
 
   refuse (error: Error): void {
+    // Error handlers answer through reply.send.
+    this.#reply.send = this.#send
     try {
       this.#send.call(this.#reply, error)
     } catch (cause) {
@@ -218,6 +220,12 @@ class ReplyStream implements StreamHost {
     const stream = this.#stream
     // What Fastify does for an async handler that returns nothing: the stream is the answer.
     if (payload === undefined || stream === null) return
+    if (stream.isCommitted && !stream.isAttached) {
+      // An onSend hook has failed, and the error handler answers.
+      this.#reply.send = this.#send
+      this.#send.call(this.#reply, payload)
+      return
+    }
     if (payload instanceof Error) {
       // A handler that throws after it called reply.sse(): before the first event this is an error response.
       stream.fail(payload)

@@ -2,7 +2,7 @@ import { FormatRegistry } from '@sinclair/typebox'
 import { Ajv2019, type ValidateFunction } from 'ajv/dist/2019.js'
 import { fullFormats } from 'ajv-formats/dist/formats.js'
 import type { Bundle, Schema } from './bundle.js'
-import { toRegExp, type TestDefinition } from './declared.js'
+import { toRegExp, type CompileTest } from './declared.js'
 import { isNumberFormat } from './formats.js'
 
 /** What is wrong with one part of an event's data. */
@@ -13,12 +13,13 @@ export interface EventIssue {
   message: string
 }
 
+/** An issue on the way out: where the JSON type is wrong, what was found is told too. */
+export interface Issue extends EventIssue { isType?: boolean }
+
 /** A compiled schema. `check` has no coercion, no defaults and no mutation. */
 export interface Checker {
   check (data: unknown): boolean
-  explain (data: unknown): EventIssue[]
-  /** Whether a value matches one of the bundle's `$defs`. */
-  test: TestDefinition
+  explain (data: unknown): Issue[]
 }
 
 /** How many issues are told of at most. */
@@ -30,22 +31,37 @@ let keys = 0
 /**
  * Compiles a bundle with a strict Ajv.
  *
- * One Ajv serves all: a bundle refers to nothing outside itself. Nothing stays in it after the compilation.
+ * One Ajv serves all: a bundle refers to nothing outside itself. Nothing of it stays in that Ajv.
  */
 export function compileAjv (bundle: Bundle): Checker {
+  return withBundle(bundle, (compile) => {
+    const validate = compile('')
+    return {
+      check: (data) => validate(data) as boolean,
+      explain: (data) => validate(data) ? [] : toIssues(validate)
+    }
+  })
+}
+
+/**
+ * Compiles what tells which branches of a bundle a value matches.
+ *
+ * @param use is given the compiler of tests, which is good for as long as it runs
+ */
+export function withTests<T> (bundle: Bundle, use: (compileTest: CompileTest) => T): T {
+  return withBundle(bundle, (compile) => use((index) => {
+    const validate = compile(`#/$defs/${index}`)
+    return (value) => validate(value) as boolean
+  }))
+}
+
+function withBundle<T> (bundle: Bundle, use: (compile: (pointer: string) => ValidateFunction) => T): T {
   ajv ??= makeAjv()
   const key = `event${keys++}`
-  const definitions: Array<ValidateFunction | undefined> = []
   for (const schema of [bundle.root, ...bundle.defs]) addFormats(ajv, schema)
   ajv.addSchema({ ...bundle.root, $defs: Object.fromEntries(bundle.defs.entries()) }, key)
   try {
-    const validate = ajv.getSchema(key)!
-    bundle.defs.forEach((_, index) => { definitions[index] = ajv!.getSchema(`${key}#/$defs/${index}`) })
-    return {
-      check: (data) => validate(data) as boolean,
-      explain: (data) => validate(data) ? [] : toIssues(validate),
-      test: (index, value) => definitions[index]?.(value) as boolean
-    }
+    return use((pointer) => ajv!.getSchema(key + pointer)!)
   } finally {
     ajv.removeSchema(key)
   }
@@ -74,13 +90,14 @@ function addFormats (ajv: Ajv2019, schema: unknown): void {
   }
 }
 
-function toIssues (validate: ValidateFunction): EventIssue[] {
+function toIssues (validate: ValidateFunction): Issue[] {
   // The last error is that of the outermost keyword: of a union, not of its first branch.
   return (validate.errors ?? []).toReversed().slice(0, MAX_ISSUES).map((error) => {
     const { additionalProperty, allowedValues, allowedValue } = error.params as Record<string, unknown>
     const detail = additionalProperty !== undefined
       ? `: ${JSON.stringify(additionalProperty)}`
       : allowedValues !== undefined || allowedValue !== undefined ? `: ${JSON.stringify(allowedValues ?? allowedValue)}` : ''
-    return { path: error.instancePath, message: (error.message ?? `fails ${error.keyword}`) + detail }
+    const issue = { path: error.instancePath, message: (error.message ?? `fails ${error.keyword}`) + detail }
+    return error.keyword === 'type' ? { ...issue, isType: true } : issue
   })
 }

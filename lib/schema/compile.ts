@@ -1,11 +1,13 @@
 import type { FastifySerializerCompiler } from 'fastify/types/schema.js'
 import { show, SSEError } from '../errors.js'
 import { bundle, type Bundle } from './bundle.js'
-import { compileAjv, type EventIssue } from './check.js'
+import { compileAjv, withTests, type Checker, type EventIssue, type Issue } from './check.js'
 import { compileDeclared, NotJSONError } from './declared.js'
 import { isText } from './events.js'
 import { registerFormats } from './formats.js'
 import { assertJSONSchema } from './json-schema.js'
+import { compilePlainStringify, MISMATCH } from './stringify.js'
+import { compileOwnKinds, compileTypeBox } from './typebox.js'
 
 export type { EventIssue } from './check.js'
 
@@ -79,7 +81,7 @@ function compileCore (type: string, schema: unknown, schemas: Record<string, unk
   const bundled = bundle(type, schema as object, schemas)
   let core: Core
   try {
-    core = makeCore(bundled)
+    core = makeCore(schema as object, bundled)
   } catch (err) {
     throw new SSEError('FST_SSE_SCHEMA_INVALID', `The schema of event ${show(type)} does not compile: ${messageOf(err)}. Correct it.`, { eventType: type }, err)
   }
@@ -87,9 +89,39 @@ function compileCore (type: string, schema: unknown, schemas: Record<string, unk
   return core
 }
 
-function makeCore (bundled: Bundle): Core {
-  const checker = compileAjv(bundled)
-  const declare = compileDeclared(bundled, checker.test)
+function makeCore (schema: object, bundled: Bundle): Core {
+  const plain = compilePlainStringify(bundled)
+  const typebox = plain === undefined ? undefined : compileTypeBox(schema)
+  if (plain === undefined || (typebox === undefined && plain.hasOpenParts)) return makePatientCore(bundled, compileAll(schema, bundled))
+  const ajv = typebox === undefined ? compileAll(schema, bundled) : undefined
+  // For data that does not match its schema and is sent all the same. Next to TypeBox, only that needs an Ajv.
+  let patient: Core | undefined
+  const getPatient = (): Core => patient ??= makePatientCore(bundled, ajv ?? compileAll(schema, bundled))
+  const { check, explain } = typebox ?? ajv!
+  return {
+    check (data) {
+      try {
+        return check(data)
+      } catch {
+        return false
+      }
+    },
+    explain: (data) => explainWith(() => explain(data), data),
+    stringify (data) {
+      try {
+        return plain.stringify(data)
+      } catch (err) {
+        if (err !== MISMATCH) throw err
+        return getPatient().stringify(data)
+      }
+    },
+    declare: (data) => getPatient().declare(data)
+  }
+}
+
+/** For any schema: copies what it declares, checks the copy, and gives the copy to `JSON.stringify`. */
+function makePatientCore (bundled: Bundle, checker: Checker): Core {
+  const declare = withTests(bundled, (compileTest) => compileDeclared(bundled, compileTest))
   return {
     check (data) {
       try {
@@ -98,16 +130,43 @@ function makeCore (bundled: Bundle): Core {
         return false
       }
     },
-    explain (data) {
-      try {
-        return checker.explain(declare(data, 'check'))
-      } catch (err) {
-        return [{ path: err instanceof NotJSONError ? err.path : '', message: messageOf(err) }]
-      }
-    },
+    explain: (data) => explainWith(() => checker.explain(declare(data, 'check')), data),
     stringify: (data) => toText(JSON.stringify(declare(data, 'stringify'))),
     declare: (data) => declare(data, 'stringify')
   }
+}
+
+/** Ajv, and TypeBox for the kinds that only the application knows. */
+function compileAll (schema: object, bundled: Bundle): Checker {
+  const ajv = compileAjv(bundled)
+  const checkOwn = compileOwnKinds(schema)
+  return checkOwn === undefined ? ajv : { ...ajv, check: (data) => ajv.check(data) && checkOwn(data) }
+}
+
+function explainWith (explain: () => Issue[], data: unknown): EventIssue[] {
+  let issues: Issue[]
+  try {
+    issues = explain()
+  } catch (err) {
+    issues = [{ path: err instanceof NotJSONError ? err.path : '', message: messageOf(err) }]
+  }
+  if (issues.length === 0) issues = [{ path: '', message: 'does not match the schema' }]
+  return issues.map(({ path, message, isType }) => ({ path, message: isType === true ? `${message}, found ${describeAt(data, path)}` : message }))
+}
+
+/** What kind of value lies at a JSON pointer. Never its content: issues are logged. */
+function describeAt (data: unknown, pointer: string): string {
+  let value = data
+  for (const token of pointer.split('/').slice(1)) {
+    if (typeof value !== 'object' || value === null) break
+    value = (value as Record<string, unknown>)[token.replaceAll('~1', '/').replaceAll('~0', '~')]
+  }
+  if (value === null || value === undefined || Number.isNaN(value)) return String(value)
+  if (Array.isArray(value)) return 'an array'
+  if (value instanceof Date) return 'a Date: send its toISOString()'
+  if (typeof value !== 'object') return `a ${typeof value}`
+  const name: unknown = value.constructor?.name
+  return typeof name === 'string' && name !== 'Object' && name !== '' ? `an instance of ${name}` : 'an object'
 }
 
 function customStringify (type: string, schema: unknown, core: Core, options: CompileOptions): CompiledEvent['stringify'] | undefined {

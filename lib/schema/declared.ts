@@ -1,7 +1,7 @@
 import type { Bundle, Node, Schema } from './bundle.js'
 
-/** Decides whether a value matches `$defs/<index>` of a bundle. */
-export type TestDefinition = (index: number, value: unknown) => boolean
+/** Compiles the test whether a value matches `$defs/<index>` of a bundle. */
+export type CompileTest = (index: number) => (value: unknown) => boolean
 
 /**
  * - `'check'`: the copy has only what JSON has, and keeps (as null) what an `additionalProperties: false` forbids, so that
@@ -63,7 +63,7 @@ interface Walk { mode: DeclareMode, path: Array<string | number> }
  *
  * When no branch matches, the value is not valid and all branches count: this is for events sent in spite of that.
  */
-export function compileDeclared (bundle: Bundle, test: TestDefinition): (value: unknown, mode: DeclareMode) => unknown {
+export function compileDeclared (bundle: Bundle, compileTest: CompileTest): (value: unknown, mode: DeclareMode) => unknown {
   const rules = new Map<Schema, Rule>()
   const root = toRule(bundle.root)
   return (value, mode) => declare(root, value, { mode, path: [] })
@@ -103,7 +103,7 @@ export function compileDeclared (bundle: Bundle, test: TestDefinition): (value: 
       rule.items = optional('items')
     }
     rule.all = ((node['allOf'] ?? []) as Schema[]).map(toRule)
-    if (node['$ref'] !== undefined) rule.all.push(toChoice(node).rule)
+    if (node['$ref'] !== undefined) rule.all.push(toRule(target(node)))
     for (const keyword of ['anyOf', 'oneOf']) {
       if (node[keyword] !== undefined) rule.choices.push((node[keyword] as Node[]).map(toChoice))
     }
@@ -114,11 +114,20 @@ export function compileDeclared (bundle: Bundle, test: TestDefinition): (value: 
   }
 
   function toChoice (reference: Node): Choice {
-    const ref = reference['$ref'] as string
-    if (ref === '#') return { test: () => true, rule: toRule(bundle.root) }
-    const index = Number(ref.slice('#/$defs/'.length))
-    return { test: (value) => test(index, value), rule: toRule(bundle.defs[index]!) }
+    const index = toIndex(reference)
+    return { test: index === undefined ? () => true : compileTest(index), rule: toRule(target(reference)) }
   }
+
+  function target (reference: Node): Schema {
+    const index = toIndex(reference)
+    return index === undefined ? bundle.root : bundle.defs[index]!
+  }
+}
+
+/** The place in `$defs` that a reference leads to; undefined for the root. */
+function toIndex (reference: Node): number | undefined {
+  const ref = reference['$ref'] as string
+  return ref === '#' ? undefined : Number(ref.slice('#/$defs/'.length))
 }
 
 /** A pattern as Ajv reads it: by code points, unless it is written for code units. */
@@ -201,11 +210,11 @@ function declareItems (seen: Seen, array: unknown[], walk: Walk): unknown[] {
 }
 
 function declareProperties (seen: Seen, object: Record<string, unknown>, walk: Walk): Record<string, unknown> {
-  // Without a prototype: a property may be called `__proto__`.
-  const copy: Record<string, unknown> = Object.create(null)
-  const names = new Set<string>()
-  collectNames(seen, names)
-  for (const name of names) declareProperty(propertyAt(seen, name)!, copy, name, read(object, name), walk)
+  const copy = new Bare()
+  const names = namesOf(seen)
+  for (const name of names.keys()) declareProperty(propertyAt(seen, name)!, copy, name, read(object, name), walk)
+  const isComplete = walk.mode === 'stringify' && !some(seen, hasUnnamed)
+  if (isComplete) return copy
   for (const name of Object.keys(object)) {
     if (names.has(name)) continue
     const want = propertyAt(seen, name)
@@ -223,6 +232,11 @@ function declareProperty (want: Want, copy: Record<string, unknown>, name: strin
   if (declared !== undefined) copy[name] = declared
   walk.path.pop()
 }
+
+/** An object that inherits nothing, so that a property may be called `__proto__`. V8 keeps these fast, unlike `Object.create(null)`. */
+interface Bare { [name: string]: unknown }
+const Bare = function () {} as unknown as new () => Bare
+Bare.prototype = Object.freeze(Object.create(null))
 
 /** Where nothing is declared of an object: its JSON when that is a primitive (a Date), else `{}`. */
 function withoutDeclared (object: object): unknown {
@@ -255,7 +269,7 @@ function toJSONValue (value: unknown, walk: Walk): unknown {
       return json
     })
   }
-  const copy: Record<string, unknown> = Object.create(null)
+  const copy = new Bare()
   for (const name of Object.keys(value)) {
     const property = (value as Record<string, unknown>)[name]
     if (isOmitted(property)) continue
@@ -298,6 +312,8 @@ function isOpen (seen: Seen): boolean {
   return seen.mode === 'all' ? seen.members.every(isOpen) : seen.members.some(isOpen)
 }
 
+/** Whether it may declare properties without naming them. */
+const hasUnnamed = (rule: Rule): boolean => rule.additional !== undefined || rule.patterns.length > 0
 const isWhole = (rule: Rule): boolean => rule.isWhole
 const isClosed = (rule: Rule): boolean => rule.isClosed
 const allowsArray = (rule: Rule): boolean => rule.allowsArray
@@ -308,9 +324,8 @@ function some (seen: Seen, holds: (rule: Rule) => boolean): boolean {
   return 'mode' in seen ? seen.members.some((member) => some(member, holds)) : holds(seen)
 }
 
-function collectNames (seen: Seen, names: Set<string>): void {
-  if ('mode' in seen) for (const member of seen.members) collectNames(member, names)
-  else for (const name of seen.properties.keys()) names.add(name)
+function namesOf (seen: Seen): ReadonlyMap<string, unknown> {
+  return 'mode' in seen ? new Map(seen.members.flatMap((member) => [...namesOf(member)])) : seen.properties
 }
 
 /** What is declared of a property; undefined when nothing declares it. */

@@ -163,6 +163,11 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     return this.#state !== State.Opening
   }
 
+  /** Whether the framework has come to the point of writing the response. */
+  get isAttached (): boolean {
+    return this.#target !== 'none'
+  }
+
   /**
    * Aborts when no more events are wanted. Made when it is first asked for: most sources never do.
    */

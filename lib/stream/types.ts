@@ -57,7 +57,14 @@ export interface StreamContext {
 export type SourceIterable<E> = AsyncIterable<E> | Iterable<E> | ReadableStream<E>
 
 /** Where the events of a stream come from: something that can be pulled, or a function that gives it. */
-export type Source<E> = SourceIterable<E> | ((ctx: StreamContext) => Source<E> | Promise<Source<E>>)
+export type Source<E> = SourceIterable<E> | ((ctx: StreamContext) => SourceIterable<E> | Promise<SourceIterable<E>>)
+
+/** The events that a source gives. */
+export type SourceEvent<S> = S extends (...args: never) => infer Returned ? Pulled<Awaited<Returned>> : Pulled<S>
+
+type Pulled<S> = S extends AsyncIterable<infer E> | Iterable<infer E>
+  ? E
+  : S extends ReadableStream<infer E> ? E : never
 
 /** A stream that events are pushed into. */
 export interface StreamHandle<E> {
