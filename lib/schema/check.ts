@@ -25,7 +25,8 @@ export interface Checker {
 /** How many issues are told of at most. */
 export const MAX_ISSUES = 5
 
-let ajv: Ajv2019 | undefined
+/** Made when needed. The one for schemas that name `constructor` and the like looks at own properties alone, and is slower. */
+const ajvs: { usual?: Ajv2019, careful?: Ajv2019 } = {}
 let keys = 0
 
 /**
@@ -56,19 +57,21 @@ export function withTests<T> (bundle: Bundle, use: (compileTest: CompileTest) =>
 }
 
 function withBundle<T> (bundle: Bundle, use: (compile: (pointer: string) => ValidateFunction) => T): T {
-  ajv ??= makeAjv()
+  const schemas = [bundle.root, ...bundle.defs]
+  const ajv = schemas.some(namesInherited) ? ajvs.careful ??= makeAjv(true) : ajvs.usual ??= makeAjv(false)
   const key = `event${keys++}`
-  for (const schema of [bundle.root, ...bundle.defs]) addFormats(ajv, schema)
+  for (const schema of schemas) addFormats(ajv, schema)
   ajv.addSchema({ ...bundle.root, $defs: Object.fromEntries(bundle.defs.entries()) }, key)
   try {
-    return use((pointer) => ajv!.getSchema(key + pointer)!)
+    return use((pointer) => ajv.getSchema(key + pointer)!)
   } finally {
     ajv.removeSchema(key)
   }
 }
 
-function makeAjv (): Ajv2019 {
+function makeAjv (ownProperties: boolean): Ajv2019 {
   return new Ajv2019({
+    ownProperties,
     // The bundle has keywords of JSON Schema alone, and ./json-schema.ts has looked at them.
     strict: false,
     strictNumbers: true,
@@ -77,6 +80,12 @@ function makeAjv (): Ajv2019 {
     logger: false,
     code: { regExp: Object.assign(toRegExp, { code: 'toRegExp' }) }
   })
+}
+
+/** Whether a schema speaks of a property that every object inherits. */
+function namesInherited (schema: unknown): boolean {
+  if (typeof schema !== 'object' || schema === null) return false
+  return Object.entries(schema).some(([name, value]) => name in Object.prototype || (typeof value === 'string' && value in Object.prototype) || namesInherited(value))
 }
 
 /** Formats are looked up in TypeBox's registry on each use, so that both engines agree, also on an application's own. */

@@ -210,7 +210,7 @@ function declareItems (seen: Seen, array: unknown[], walk: Walk): unknown[] {
 }
 
 function declareProperties (seen: Seen, object: Record<string, unknown>, walk: Walk): Record<string, unknown> {
-  const copy = new Bare()
+  const copy: Record<string, unknown> = {}
   const names = namesOf(seen)
   for (const name of names.keys()) declareProperty(propertyAt(seen, name)!, copy, name, read(object, name), walk)
   const isComplete = walk.mode === 'stringify' && !some(seen, hasUnnamed)
@@ -219,7 +219,7 @@ function declareProperties (seen: Seen, object: Record<string, unknown>, walk: W
     if (names.has(name)) continue
     const want = propertyAt(seen, name)
     if (want !== undefined) declareProperty(want, copy, name, object[name], walk)
-    else if (walk.mode === 'check' && some(seen, isClosed)) copy[name] = null
+    else if (walk.mode === 'check' && some(seen, isClosed)) write(copy, name, null)
   }
   return copy
 }
@@ -229,14 +229,15 @@ function declareProperty (want: Want, copy: Record<string, unknown>, name: strin
   if (value === undefined) return
   walk.path.push(name)
   const declared = declare(want, value, walk)
-  if (declared !== undefined) copy[name] = declared
+  if (declared !== undefined) write(copy, name, declared)
   walk.path.pop()
 }
 
-/** An object that inherits nothing, so that a property may be called `__proto__`. V8 keeps these fast, unlike `Object.create(null)`. */
-interface Bare { [name: string]: unknown }
-const Bare = function () {} as unknown as new () => Bare
-Bare.prototype = Object.freeze(Object.create(null))
+/** Unlike an assignment, makes a property of `__proto__` too. */
+function write (object: Record<string, unknown>, name: string, value: unknown): void {
+  if (name === '__proto__') Object.defineProperty(object, name, { value, enumerable: true, configurable: true, writable: true })
+  else object[name] = value
+}
 
 /** Where nothing is declared of an object: its JSON when that is a primitive (a Date), else `{}`. */
 function withoutDeclared (object: object): unknown {
@@ -269,12 +270,12 @@ function toJSONValue (value: unknown, walk: Walk): unknown {
       return json
     })
   }
-  const copy = new Bare()
+  const copy: Record<string, unknown> = {}
   for (const name of Object.keys(value)) {
     const property = (value as Record<string, unknown>)[name]
     if (isOmitted(property)) continue
     walk.path.push(name)
-    copy[name] = toJSONValue(property, walk)
+    write(copy, name, toJSONValue(property, walk))
     walk.path.pop()
   }
   return copy

@@ -226,7 +226,7 @@ function enter (walk: Walk, object: object, path: string, visit: () => void): vo
 
 function refuse (walk: Walk, path: string, found: unknown, what: string, instead: string, cause?: unknown): never {
   throw new SSEError('FST_SSE_SCHEMA_INVALID',
-    `The schema of event ${show(walk.eventType)} has ${what}${path === '' ? '' : `, at ${path}`}. ${instead}`,
+    `The schema of event ${show(walk.eventType)} ${path === '' ? `is ${what}` : `has ${what}, at ${path}`}. ${instead}`,
     { eventType: walk.eventType, path, found }, cause)
 }
 
