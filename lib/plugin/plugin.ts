@@ -47,7 +47,7 @@ function createApi (hub: StreamHub): SSEApi {
         evicted++
         stream.end('evicted')
         const timer = setTimeout(() => stream.cut('evicted'), EVICTION_GRACE_MS)
-        stream.closed.then(() => clearTimeout(timer))
+        void stream.closed.then(() => clearTimeout(timer))
       }
       return evicted
     },

@@ -66,7 +66,7 @@ class ReplyStream implements StreamHost {
     const { expiresAt } = this.#route.options
     if (stream.isOver) return stream.closed
     if (expiresAt === undefined) stream.feed(source)
-    else this.#feedUntil(stream, source, expiresAt)
+    else void this.#feedUntil(stream, source, expiresAt)
     return stream.closed
   }
 
@@ -75,7 +75,7 @@ class ReplyStream implements StreamHost {
     const stream = this.#open()
     if (stream === null) return closedHandle(this.#responseClosed())
     const { expiresAt } = this.#route.options
-    if (expiresAt !== undefined) this.#feedUntil(stream, undefined, expiresAt)
+    if (expiresAt !== undefined) void this.#feedUntil(stream, undefined, expiresAt)
     return {
       send: (event) => stream.send(event),
       comment: (text = '') => stream.comment(text),

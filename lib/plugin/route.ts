@@ -68,7 +68,7 @@ export class StreamRoutes {
     const where = `${[route.method].flat().join('|')} ${route.url}: sse`
     const options = resolveOptions(sse, this.#defaults, where)
     if (schema?.events !== undefined) checkEvents(schema.events)
-    const streamRoute = new StreamRoute(options, () => buildEncoder(instance, schema?.events, options, route))
+    const streamRoute = new StreamRoute(options, () => buildEncoder(instance, schema?.events, options, route as SerializedRoute))
     this.#uncompiled.push(streamRoute)
     // Fastify copies `config` with its symbols, for this route and for the HEAD route that it derives.
     route.config = { ...route.config, [kRoute]: streamRoute } as typeof route.config & object
@@ -87,12 +87,12 @@ export class StreamRoutes {
     const { config, schema, method, url } = request.routeOptions
     const known = (config as unknown as Config)[kRoute] ?? this.#late.get(config)
     if (known !== undefined) return known
-    const { events } = (schema ?? {}) as FastifySchema
+    const { events } = (schema ?? {})
     const options = this.#defaults
     const route = new StreamRoute(options, () => buildEncoder(request.server, events, options, { method, url: url ?? '' }))
+    if (events !== undefined) checkEvents(events)
     this.#late.set(config, route)
     if (events !== undefined) {
-      checkEvents(events)
       request.log.warn(`${[method].flat().join('|')} ${url} was registered before fastify-typed-sse was loaded: its events are checked, ` +
         'but its `sse` options, if it has any, are not known. Await app.register(fastify-typed-sse) before it.')
     }
@@ -104,9 +104,14 @@ function checkEvents (declaration: unknown): void {
   for (const [eventType, schema] of Object.entries(resolveEvents(declaration))) assertJSONSchema(eventType, schema)
 }
 
-type SerializerSource = { method: string | string[], url: string, serializerCompiler?: FastifySerializerCompiler<any> }
+/** What a serializer compiler is told of a route, and the route's own one. */
+interface SerializedRoute {
+  method: string | string[]
+  url: string
+  serializerCompiler?: FastifySerializerCompiler<unknown> | undefined
+}
 
-function buildEncoder (instance: FastifyInstance, events: unknown, options: ResolvedOptions, route: SerializerSource): EventEncoder {
+function buildEncoder (instance: FastifyInstance, events: unknown, options: ResolvedOptions, route: SerializedRoute): EventEncoder {
   if (events === undefined) return new EventEncoder(null, options.validation)
   const serializerCompiler = route.serializerCompiler ?? instance.serializerCompiler
   const compiled = compileEvents(resolveEvents(events), {

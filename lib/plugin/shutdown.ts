@@ -23,7 +23,7 @@ export async function drain (app: FastifyInstance, hub: StreamHub): Promise<void
   turnAwayReconnects(app, streams)
   const spreadMs = Math.min(MAX_SPREAD_MS, streams.length * SPREAD_PER_STREAM_MS)
   // A handler that was waiting when the server began to close can still open a stream.
-  hub.onOpened = (stream) => { endOne(stream, 0, spreadMs) }
+  hub.onOpened = (stream) => { void endOne(stream, 0, spreadMs) }
   const sessions = new Set(streams.map(sessionOf))
   await Promise.all(streams.map((stream) => {
     const { drain, drainTimeoutMs } = (stream.settings as StreamRoute).options
@@ -70,7 +70,7 @@ function sessionOf (stream: EventStream): ServerHttp2Session | undefined {
  */
 function turnAwayReconnects (app: FastifyInstance, streams: EventStream[]): void {
   // `listen({ host: 'localhost' })` binds a second server that Fastify does not show; its sockets know it.
-  const servers = new Set<Server>([app.server as Server])
+  const servers = new Set<Server>([app.server])
   for (const stream of streams) {
     const { server } = stream.request.raw.socket as { server?: Server }
     if (typeof server?.prependListener === 'function') servers.add(server)

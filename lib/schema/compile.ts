@@ -2,7 +2,7 @@ import type { FastifySerializerCompiler } from 'fastify/types/schema.js'
 import { show, SSEError } from '../errors.js'
 import { bundle, type Bundle } from './bundle.js'
 import { compileAjv, withTests, type Checker, type EventIssue, type Issue } from './check.js'
-import { compileDeclared, NotJSONError } from './declared.js'
+import { compileDeclared, UndeclarableError } from './declared.js'
 import { isText } from './events.js'
 import { registerFormats } from './formats.js'
 import { assertJSONSchema } from './json-schema.js'
@@ -148,7 +148,8 @@ function explainWith (explain: () => Issue[], data: unknown): EventIssue[] {
   try {
     issues = explain()
   } catch (err) {
-    issues = [{ path: err instanceof NotJSONError ? err.path : '', message: messageOf(err) }]
+    const { path, isType } = err instanceof UndeclarableError ? err : { path: '', isType: false }
+    issues = [{ path, message: messageOf(err), isType }]
   }
   if (issues.length === 0) issues = [{ path: '', message: 'does not match the schema' }]
   return issues.map(({ path, message, isType }) => ({ path, message: isType === true ? `${message}, found ${describeAt(data, path)}` : message }))

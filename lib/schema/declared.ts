@@ -4,19 +4,24 @@ import type { Bundle, Node, Schema } from './bundle.js'
 export type CompileTest = (index: number) => (value: unknown) => boolean
 
 /**
- * - `'check'`: the copy has only what JSON has, and keeps (as null) what an `additionalProperties: false` forbids, so that
- *   it can be refused. What has no JSON is refused by {@link NotJSONError}.
- * - `'stringify'`: the copy is for `JSON.stringify`. What has no JSON goes the way `JSON.stringify` sends it.
+ * - `'check'`: the copy is what `JSON.parse` will make of the text that leaves. Whatever would be lost on the way is
+ *   refused with an {@link UndeclarableError}: what has no JSON, what `additionalProperties: false` forbids, an object or an
+ *   array where there can be none.
+ * - `'stringify'`: the copy is for `JSON.stringify`, and of data that passes the check it makes the same. Of other data it
+ *   makes what can be made.
  */
 export type DeclareMode = 'check' | 'stringify'
 
-/** A value, or a part of it, that JSON has nothing for. */
-export class NotJSONError extends Error {
+/** A part of a value that cannot leave as its schema has it. */
+export class UndeclarableError extends Error {
   readonly path: string
+  /** Whether the JSON type is what is wrong. */
+  readonly isType: boolean
 
-  constructor (message: string, path: string) {
+  constructor (message: string, path: ReadonlyArray<string | number>, isType = false) {
     super(message)
-    this.path = path
+    this.path = path.map((token) => '/' + String(token).replaceAll('~', '~0').replaceAll('/', '~1')).join('')
+    this.isType = isType
   }
 }
 
@@ -24,11 +29,9 @@ export class NotJSONError extends Error {
 interface Rule {
   /** Whether it says what values look like, so that what it does not name is left out. Otherwise all of a value may go. */
   hasShape: boolean
+  types: readonly string[]
   /** Whether a value it allows is all declared: `const` and `enum` with objects or arrays in them. */
   isWhole: boolean
-  allowsArray: boolean
-  allowsObject: boolean
-  allowsNumber: boolean
   properties: Map<string, Rule>
   patterns: Array<[RegExp, Rule]>
   additional: Rule | undefined
@@ -61,7 +64,7 @@ interface Walk { mode: DeclareMode, path: Array<string | number> }
  * and what follows from it. A schema that says nothing about the look of a value (`{}`, `Type.Unknown()`) declares all
  * of it, but adds nothing to another one in `allOf`; `{ type: 'object' }` declares no property, as in Fastify's responses.
  *
- * When no branch matches, the value is not valid and all branches count: this is for events sent in spite of that.
+ * When no branch matches, the value is not valid, and what any branch names counts: this is for events sent in spite of that.
  */
 export function compileDeclared (bundle: Bundle, compileTest: CompileTest): (value: unknown, mode: DeclareMode) => unknown {
   const rules = new Map<Schema, Rule>()
@@ -74,6 +77,7 @@ export function compileDeclared (bundle: Bundle, compileTest: CompileTest): (val
       rule = emptyRule()
       rules.set(schema, rule)
       if (typeof schema === 'object') fillRule(rule, schema)
+      else if (!schema) Object.assign(rule, { hasShape: true, types: [] })
     }
     return rule
   }
@@ -82,16 +86,14 @@ export function compileDeclared (bundle: Bundle, compileTest: CompileTest): (val
     const optional = (keyword: string): Rule | undefined => node[keyword] === undefined ? undefined : toRule(node[keyword] as Schema)
     const entries = (keyword: string): Array<[string, Rule]> =>
       Object.entries((node[keyword] ?? {}) as Record<string, Schema>).map(([name, schema]) => [name, toRule(schema)])
-    const types = node['type'] === undefined ? inferTypes(node) : [node['type']].flat()
+    const types = node['type'] === undefined ? inferTypes(node) : [node['type']].flat() as string[]
     const constants = 'const' in node ? [node['const']] : (node['enum'] ?? []) as unknown[]
     rule.isWhole = constants.some((constant) => typeof constant === 'object' && constant !== null)
     rule.hasShape = types !== undefined || constants.length > 0
-    rule.allowsArray = types === undefined || types.includes('array')
-    rule.allowsObject = types === undefined || types.includes('object')
-    rule.allowsNumber = types === undefined || types.includes('number') || types.includes('integer')
+    rule.types = types ?? ALL_TYPES
     rule.properties = new Map(entries('properties'))
     for (const name of (node['required'] ?? []) as string[]) {
-      if (!rule.properties.has(name) && rule.allowsObject) rule.properties.set(name, OPEN)
+      if (!rule.properties.has(name)) rule.properties.set(name, OPEN)
     }
     rule.patterns = entries('patternProperties').map(([pattern, property]) => [toRegExp(pattern), property])
     rule.isClosed = node['additionalProperties'] === false || node['unevaluatedProperties'] === false
@@ -139,13 +141,13 @@ export function toRegExp (pattern: string): RegExp {
   }
 }
 
+const ALL_TYPES: readonly string[] = ['string', 'number', 'boolean', 'object', 'array', 'null']
+
 function emptyRule (): Rule {
   return {
     hasShape: false,
+    types: ALL_TYPES,
     isWhole: false,
-    allowsArray: true,
-    allowsObject: true,
-    allowsNumber: true,
     properties: new Map(),
     patterns: [],
     additional: undefined,
@@ -160,6 +162,7 @@ function emptyRule (): Rule {
     unevaluatedItems: undefined
   }
 }
+
 
 const OPEN: Rule = emptyRule()
 
@@ -179,26 +182,33 @@ function inferTypes (node: Node): string[] | undefined {
 function declare (want: Want, value: unknown, walk: Walk): unknown {
   if (typeof value !== 'object' || value === null) return declarePrimitive(want, value, walk)
   const seen = look(want, value)
-  if (isOpen(seen) || some(seen, isWhole)) return walk.mode === 'check' ? toJSONValue(value, walk) : value
-  if (Array.isArray(value)) return declareItems(seen, value, walk)
-  if (walk.mode === 'stringify' && !some(seen, allowsObject)) return withoutDeclared(value)
-  return declareProperties(seen, value as Record<string, unknown>, walk)
+  if (isOpen(seen) || some(seen, isWhole)) {
+    if (walk.mode === 'stringify') return value
+    const json = toJSONValue(value, walk)
+    if (json === undefined) throw notJSON(json, walk)
+    return json
+  }
+  const isArray = Array.isArray(value)
+  if (!some(seen, isArray ? allowsArray : allowsObject)) {
+    if (walk.mode === 'check') throw new UndeclarableError(`must be ${typesOf(seen) || 'absent'}`, walk.path, true)
+    return isArray ? [] : withoutDeclared(value)
+  }
+  return isArray ? declareItems(seen, value, walk) : declareProperties(seen, value as Record<string, unknown>, walk)
 }
 
 function declarePrimitive (want: Want, value: unknown, walk: Walk): unknown {
   if (walk.mode === 'stringify') return value
-  if (value === undefined || typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') {
-    throw new NotJSONError(`JSON has no ${value === undefined ? 'undefined' : typeof value}`, toPointer(walk.path))
-  }
+  if (isNotJSON(value)) throw notJSON(value, walk)
   if (typeof value === 'number' && !Number.isFinite(value)) {
     const seen = look(want, value)
-    return !isOpen(seen) && some(seen, allowsNumber) ? value : null
+    // Where anything goes it leaves as null, which is what `JSON.stringify` has for it.
+    if (!isOpen(seen) && some(seen, allowsNumber)) throw new UndeclarableError('must be a finite number', walk.path, true)
+    return null
   }
   return value
 }
 
 function declareItems (seen: Seen, array: unknown[], walk: Walk): unknown[] {
-  if (!some(seen, allowsArray)) return []
   const copy: unknown[] = []
   // By index: a hole is an undefined item.
   for (let index = 0; index < array.length; index++) {
@@ -213,13 +223,14 @@ function declareProperties (seen: Seen, object: Record<string, unknown>, walk: W
   const copy: Record<string, unknown> = {}
   const names = namesOf(seen)
   for (const name of names.keys()) declareProperty(propertyAt(seen, name)!, copy, name, read(object, name), walk)
-  const isComplete = walk.mode === 'stringify' && !some(seen, hasUnnamed)
-  if (isComplete) return copy
+  const hasMore = hasRest(seen) || some(seen, hasUnnamed)
+  const isClosedHere = walk.mode === 'check' && some(seen, isClosed)
+  if (!hasMore && !isClosedHere) return copy
   for (const name of Object.keys(object)) {
     if (names.has(name)) continue
     const want = propertyAt(seen, name)
     if (want !== undefined) declareProperty(want, copy, name, object[name], walk)
-    else if (walk.mode === 'check' && some(seen, isClosed)) write(copy, name, null)
+    else if (isClosedHere) throw new UndeclarableError(`must NOT have additional properties: ${JSON.stringify(name)}`, walk.path)
   }
   return copy
 }
@@ -228,8 +239,7 @@ function declareProperties (seen: Seen, object: Record<string, unknown>, walk: W
 function declareProperty (want: Want, copy: Record<string, unknown>, name: string, value: unknown, walk: Walk): void {
   if (value === undefined) return
   walk.path.push(name)
-  const declared = declare(want, value, walk)
-  if (declared !== undefined) write(copy, name, declared)
+  write(copy, name, declare(want, value, walk))
   walk.path.pop()
 }
 
@@ -250,35 +260,40 @@ export function read (object: Record<string, unknown>, name: string): unknown {
   return name in Object.prototype && !Object.hasOwn(object, name) ? undefined : object[name]
 }
 
-/** What `JSON.parse(JSON.stringify(value))` gives, with the path of what JSON has nothing for. */
+/** What `JSON.parse(JSON.stringify(value))` gives, or undefined, with the path of what `JSON.stringify` throws at. */
 function toJSONValue (value: unknown, walk: Walk): unknown {
   if (typeof value === 'object' && value !== null && 'toJSON' in value && typeof value.toJSON === 'function') {
     value = value.toJSON(String(walk.path.at(-1) ?? ''))
   }
   if (value instanceof Number || value instanceof String || value instanceof Boolean) value = value.valueOf()
-  if (value === undefined || typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') {
-    throw new NotJSONError(`JSON has no ${value === undefined ? 'undefined' : typeof value}`, toPointer(walk.path))
-  }
+  if (typeof value === 'bigint') throw notJSON(value, walk)
+  if (isOmitted(value)) return undefined
   if (typeof value === 'number' && !Number.isFinite(value)) return null
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) {
     return Array.from(value, (item: unknown, index) => {
-      if (isOmitted(item)) return null
       walk.path.push(index)
       const json = toJSONValue(item, walk)
       walk.path.pop()
-      return json
+      return json ?? null
     })
   }
   const copy: Record<string, unknown> = {}
   for (const name of Object.keys(value)) {
-    const property = (value as Record<string, unknown>)[name]
-    if (isOmitted(property)) continue
     walk.path.push(name)
-    write(copy, name, toJSONValue(property, walk))
+    const json = toJSONValue((value as Record<string, unknown>)[name], walk)
     walk.path.pop()
+    if (json !== undefined) write(copy, name, json)
   }
   return copy
+}
+
+function isNotJSON (value: unknown): boolean {
+  return isOmitted(value) || typeof value === 'bigint'
+}
+
+function notJSON (value: unknown, { path }: Walk): UndeclarableError {
+  return new UndeclarableError(`must be a value that JSON has, found ${value === undefined ? 'undefined' : `a ${typeof value}`}`, path)
 }
 
 function isOmitted (value: unknown): boolean {
@@ -291,7 +306,13 @@ function look (want: Want, value: unknown): Seen {
   for (const rule of want.all) members.push(look(rule, value))
   for (const choices of want.choices) {
     const matching = choices.filter((choice) => choice.test(value))
-    members.push({ mode: 'any', members: (matching.length > 0 ? matching : choices).map((choice) => look(choice.rule, value)) })
+    members.push({
+      mode: 'any',
+      // Data that matches no branch is not valid: what any branch names may go, but not all of it.
+      members: matching.length > 0
+        ? matching.map((choice) => look(choice.rule, value))
+        : choices.map((choice) => look(choice.rule, value)).filter((member) => !isOpen(member))
+    })
   }
   if (want.condition !== undefined) {
     const holds = want.condition.test(value)
@@ -317,9 +338,22 @@ function isOpen (seen: Seen): boolean {
 const hasUnnamed = (rule: Rule): boolean => rule.additional !== undefined || rule.patterns.length > 0
 const isWhole = (rule: Rule): boolean => rule.isWhole
 const isClosed = (rule: Rule): boolean => rule.isClosed
-const allowsArray = (rule: Rule): boolean => rule.allowsArray
-const allowsObject = (rule: Rule): boolean => rule.allowsObject
-const allowsNumber = (rule: Rule): boolean => rule.allowsNumber
+const allowsArray = (rule: Rule): boolean => rule.types.includes('array')
+const allowsObject = (rule: Rule): boolean => rule.types.includes('object')
+const allowsNumber = (rule: Rule): boolean => rule.types.includes('number') || rule.types.includes('integer')
+
+function hasRest (seen: Seen): boolean {
+  return 'mode' in seen && (seen.rest !== undefined || seen.members.some(hasRest))
+}
+
+function typesOf (seen: Seen): string {
+  const types = new Set<string>()
+  some(seen, (rule) => {
+    for (const type of rule.types) types.add(type)
+    return false
+  })
+  return [...types].join(' or ')
+}
 
 function some (seen: Seen, holds: (rule: Rule) => boolean): boolean {
   return 'mode' in seen ? seen.members.some((member) => some(member, holds)) : holds(seen)
@@ -348,8 +382,4 @@ function itemAt (seen: Seen, index: number): Want | undefined {
 function among (group: Group<Seen>, find: (member: Seen) => Want | undefined): Want | undefined {
   const members = group.members.map(find).filter((want) => want !== undefined)
   return members.length < 2 ? members[0] : { mode: group.mode, members }
-}
-
-export function toPointer (path: ReadonlyArray<string | number>): string {
-  return path.map((token) => '/' + String(token).replaceAll('~', '~0').replaceAll('/', '~1')).join('')
 }

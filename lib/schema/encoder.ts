@@ -130,25 +130,33 @@ function stringifyInvalid (entry: Entry, data: unknown): string {
   return toJSON(entry.type, data)
 }
 
-const SHAPE = 'An event is an object { event, data, id?, retry? }'
+/** @param hint a sentence on what to do */
+function malformed (found: unknown, hint = hintFor(found)): SSEError {
+  return new SSEError('FST_SSE_EVENT_MALFORMED', `An event is an object { event, data, id?, retry? }, but the source gave ${shapeOf(found)}. ${hint}`, { found: shapeOf(found) })
+}
 
-function malformed (found: unknown): SSEError {
-  let hint = 'Give that.'
-  if (typeof found === 'object' && found !== null && !Array.isArray(found)) {
-    const { event, data } = found as { event?: unknown, data?: unknown }
-    if (event !== undefined && typeof event !== 'string') hint = `Its \`event\` must be a string, but is ${show(event)}.`
-    else if (data === undefined) hint = 'It has no `data`: give null for an event without any.'
-    else hint = `Its \`data\` is ${show(data)}, which JSON cannot hold.`
-  }
-  return new SSEError('FST_SSE_EVENT_MALFORMED', `${SHAPE}, but the source gave ${show(found)}. ${hint}`, { found })
+/** What kind of value it is, without its content: errors are logged, and the first one may reach the client. */
+function shapeOf (value: unknown): string {
+  if (value === null || value === undefined) return String(value)
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value !== 'object') return `a ${typeof value}`
+  const keys = Object.keys(value)
+  return keys.length === 0 ? 'an object without properties' : `an object with ${keys.slice(0, 8).join(', ')}`
+}
+
+function hintFor (found: unknown): string {
+  if (typeof found === 'string') return 'To send a text, give { data: text }.'
+  if (typeof found !== 'object' || found === null || Array.isArray(found)) return 'Give that.'
+  const { event, data } = found as { event?: unknown, data?: unknown }
+  if (event !== undefined && typeof event !== 'string') return `Its \`event\` must be a string, but is ${shapeOf(event)}.`
+  if (data === undefined) return 'It has no `data`: give null for an event without any.'
+  return `Its \`data\` is ${shapeOf(data)}, of which no JSON can be made.`
 }
 
 function undeclared (event: object, type: unknown, entries: Map<string, Entry>): SSEError {
   const declared = [...entries.keys()]
   if (typeof type !== 'string') {
-    const hint = type === undefined ? 'It has no `event`' : `Its \`event\` is ${show(type)}`
-    return new SSEError('FST_SSE_EVENT_MALFORMED',
-      `${SHAPE}, but the source gave ${show(event)}. ${hint}: give one of ${declared.map(show).join(', ')}.`, { found: event })
+    return malformed(event, `Its \`event\` is ${shapeOf(type)}: give one of ${declared.map(show).join(', ')}.`)
   }
   const near = nearest(type, declared)
   return new SSEError('FST_SSE_EVENT_UNDECLARED',
@@ -164,7 +172,7 @@ function invalid (entry: Entry, data: unknown): SSEError {
   const first = issues[0]
   const where = first === undefined ? '' : ` at ${first.path === '' ? 'the data itself' : first.path}: ${first.message}`
   return new SSEError('FST_SSE_EVENT_INVALID',
-    `The data of event ${show(entry.type)} does not match its schema${where}. Found ${show(data)}. Mend the source, or the schema.`,
+    `The data of event ${show(entry.type)} does not match its schema${where}. Mend the source, or the schema.`,
     { eventType: entry.type, issues })
 }
 

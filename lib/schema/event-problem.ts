@@ -40,21 +40,27 @@ type ExcessOfEvent<E, Ev> =
   | ExcessKeys<E, Ev, `${Subject<E>}: `>
   | Excess<Prop<E, 'data'>, Prop<Ev, 'data'>, `${Subject<E>}: data`>
 
-type MismatchOfEvent<E, Ev> = E extends Atom | readonly unknown[]
-  ? 'the source does not give events: an event is { event, data, id?, retry? }'
-  : Either<
-    EventTypeProblem<E, Prop<Ev, 'event'>>,
-    Either<
-      MismatchOfKeys<Omit<E, 'event'>, Omit<OfSameType<E, Ev>, 'event'>, `${Subject<E>}: `>,
-      `${Subject<E>} does not match its schema`
+type MismatchOfEvent<E, Ev> = [unknown] extends [E]
+  ? 'nothing is known of the events that the source gives: give it a type'
+  : E extends Atom | readonly unknown[]
+    ? 'the source does not give events: an event is { event, data, id?, retry? }'
+    : Either<
+      EventTypeProblem<E, Prop<Ev, 'event'>>,
+      Either<
+        MismatchOfFields<Omit<E, 'event'>, OfSameType<E, Ev>, `${Subject<E>}: `>,
+        `${Subject<E>} does not match its schema`
+      >
     >
-  >
+
+type MismatchOfFields<E, Ev, Prefix extends string> =
+  | MismatchOfKeys<E, { data: Prop<Ev, 'data'>, retry?: number | undefined }, Prefix>
+  | ([Prop<E, 'id'>] extends [string | number | undefined] ? never : `${Prefix}id is not a string or a number`)
 
 type EventTypeProblem<E, Declared> = E extends { event: infer Type }
   ? [Type] extends [Declared]
       ? never
       : string extends Type
-        ? 'the event type is any string: make the event with the make of its contract, or write the type as a literal'
+        ? 'the event type is string, and not one of those declared: use the make of the contract, or write the type as a literal'
         : Exclude<Type, Declared> extends string
           ? `event '${Exclude<Type, Declared> & string}' is not declared`
           : 'the event type is not a string'
@@ -108,21 +114,23 @@ type Fitting<E, D> = [D extends unknown ? E extends D ? D : never : never] exten
 
 type MismatchOfKeys<E, D, Prefix extends string> = {
   [K in keyof D & Printable]-?: K extends keyof E
-    ? [E[K]] extends [D[K]] ? never : Mismatch<E[K], D[K], `${Prefix}${K}`>
+    ? [E[K]] extends [D[K]] ? never : Mismatch<E[K], Exclude<D[K], undefined>, `${Prefix}${K}`>
     : {} extends Pick<D, K> ? never : `${Prefix}${K} is missing`
 }[keyof D & Printable]
 
-type Mismatch<E, D, Path extends string> = IsUnion<D> extends true
-  ? `${Path} does not match its schema`
-  : D extends Atom
-    ? `${Path} is not ${Name<D>}`
-    : D extends readonly unknown[]
-      ? E extends readonly unknown[]
-        ? number extends D['length'] ? Mismatch<E[number], D[number], `${Path}[]`> : `${Path} does not match its schema`
-        : `${Path} is not an array`
-      : E extends Atom | readonly unknown[]
-        ? `${Path} is not an object`
-        : Either<MismatchOfKeys<E, D, `${Path}.`>, `${Path} does not match its schema`>
+type Mismatch<E, D, Path extends string> = [unknown] extends [E]
+  ? `${Path} is unknown`
+  : IsUnion<D> extends true ? `${Path} does not match its schema` : MismatchOf<E, D, Path>
+
+type MismatchOf<E, D, Path extends string> = D extends Atom
+  ? `${Path} is not ${Name<D>}`
+  : D extends readonly unknown[]
+    ? E extends readonly unknown[]
+      ? number extends D['length'] ? Mismatch<E[number], D[number], `${Path}[]`> : `${Path} does not match its schema`
+      : `${Path} is not an array`
+    : E extends Atom | readonly unknown[]
+      ? `${Path} is not an object`
+      : Either<MismatchOfKeys<E, D, `${Path}.`>, `${Path} does not match its schema`>
 
 // Types
 

@@ -39,8 +39,12 @@ export type EventMaker<Name extends string, Data> = IsNull<Data> extends true
   ? (data?: null, fields?: EventFields) => TypedEvent<Name, Data>
   : (data: Data, fields?: EventFields) => TypedEvent<Name, Data>
 
-/** A declaration of events that server, client, documents and tests share. Made by {@link defineEvents}. */
-export interface EventContract<M extends EventMap = EventMap> {
+/**
+ * A declaration of events that server, client, documents and tests share. Made by {@link defineEvents}.
+ *
+ * Without a type argument it is any contract.
+ */
+export interface EventContract<M extends EventMap = any> {
   readonly [kEventContract]: true
   /** Event type → schema. Frozen, without a prototype. Spread it to compose: `defineEvents({ ...A.schemas, ...B.schemas })`. */
   readonly schemas: Readonly<M>

@@ -290,7 +290,11 @@ function quote (text: string): string {
 }
 
 function stringifyOpen (value: unknown): string {
-  return JSON.stringify(value) ?? mismatch()
+  const json: string | undefined = JSON.stringify(value)
+  if (json !== undefined) return json
+  // Left out, it would be missing, and the check could not see it coming.
+  if (typeof value === 'object') throw new TypeError('A toJSON method has returned undefined')
+  return mismatch()
 }
 
 function mismatch (): never {

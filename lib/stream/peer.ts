@@ -64,7 +64,7 @@ function http1Socket (request: Exchange['request']): WatchedSocket | null {
  * Whether the client is gone already: Fastify runs a handler also when the client left during a slow hook.
  */
 export function hasLeft ({ request, response }: Exchange): boolean {
-  return response.destroyed || request.destroyed && (request as IncomingMessage).aborted || request.socket?.destroyed === true
+  return response.destroyed || (request as IncomingMessage).aborted || request.socket?.destroyed === true
 }
 
 /**

@@ -34,6 +34,7 @@ export interface OnOptions {
  * @param name the event to listen to
  * @throws FST_SSE_OPTION_INVALID for a missing signal or a `maxWaiting` out of range
  */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- as EventEmitter itself types what it emits
 export function on<Args extends unknown[] = any[]> (emitter: EventEmitter, name: string | symbol, options: OnOptions): AsyncIterableIterator<Args> {
   const { signal, maxWaiting = 1024, onDropped } = options ?? {}
   requireSignal(signal, 'app.sse.on(emitter, name, { signal })')
