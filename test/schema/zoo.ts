@@ -203,7 +203,7 @@ const sparse = (): unknown[] => {
 export const anyValue: fc.Arbitrary<unknown> = fc.letrec<{ value: unknown }>((tie) => ({
   value: fc.oneof({ maxDepth: 3, withCrossShrink: true },
     { arbitrary: fc.constantFrom<unknown[]>('a', '', 'ab', '😀', 1, 0, -0, -1, 1.5, 2, true, false, null, '2024-02-29T00:00:00.000Z'), weight: 12 },
-    { arbitrary: fc.constantFrom<unknown[]>(undefined, NaN, Infinity, new Date(0), new Date(NaN), new Map([['a', 1]]), () => {}, Symbol('a'), Object('a'), Object(1), new Point(), /a/, new Uint8Array(1)), weight: 2 },
+    { arbitrary: fc.constantFrom<unknown[]>(undefined, NaN, Infinity, new Date(0), new Date(NaN), new Map([['a', 1]]), () => {}, Symbol('a'), Object('a'), Object(1), new Point(), new Uint8Array(1)), weight: 2 },
     { arbitrary: fc.constant(null).map(sparse), weight: 1 },
     { arbitrary: fc.dictionary(fc.constantFrom(...names, 'undeclared', '__proto__'), tie('value'), { maxKeys: 4, noNullPrototype: false }), weight: 12 },
     { arbitrary: fc.array(tie('value'), { maxLength: 3 }), weight: 4 },
