@@ -44,6 +44,7 @@ export type EventMaker<Name extends string, Data> = IsNull<Data> extends true
  *
  * Without a type argument it is any contract.
  */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- `EventMap` would be the contract that no other is assignable to
 export interface EventContract<M extends EventMap = any> {
   readonly [kEventContract]: true
   /** Event type → schema. Frozen, without a prototype. Spread it to compose: `defineEvents({ ...A.schemas, ...B.schemas })`. */
