@@ -64,7 +64,10 @@ export function createProducer (...first: unknown[]): Producer {
   return producer
 }
 
-/** Waits until no stream is open and no source runs. */
+/** Waits until a stream has been opened, none is open, and no source runs. */
 export async function nothingLeft (app: FastifyInstance): Promise<void> {
-  await until(() => app.sse.stats().open === 0 && app.sse.stats().sources === 0)
+  await until(() => {
+    const { open, opened, sources } = app.sse.stats()
+    return opened > 0 && open === 0 && sources === 0
+  })
 }
