@@ -108,6 +108,7 @@ class Bundler {
     for (const [keyword, value] of Object.entries(schema)) {
       if (value === undefined) continue
       if (keyword === '$ref') copy['$ref'] = this.#reference(String(value), scope)
+      else if (keyword === 'anyOf' && mergeBranches(schema) !== undefined) Object.assign(copy, mergeBranches(schema))
       else if (keyword === 'anyOf' || keyword === 'oneOf') copy[keyword] = (value as unknown[]).map((branch) => this.#branch(branch, scope))
       else if (keyword === 'if') copy['if'] = this.#branch(value, scope)
       else if (keyword === 'prefixItems') copy['items'] = (value as unknown[]).map((item) => this.#copy(item, scope))
@@ -234,6 +235,30 @@ class Bundler {
   #refuse (message: string, fields: Record<string, unknown>): never {
     throw new SSEError('FST_SSE_SCHEMA_INVALID', message, { eventType: this.#eventType, ...fields })
   }
+}
+
+/**
+ * One `enum` for branches that are constants, one `type` for branches that are types: what `Type.Union` and `Type.Enum` give
+ * most often. Ajv is several times as fast with them as with `anyOf`, in compiling too.
+ */
+function mergeBranches (schema: Raw): Node | undefined {
+  const branches = (schema['anyOf'] as unknown[]).map((branch) => isObject(branch) ? constraints(branch) : {})
+  if ('type' in schema || 'enum' in schema) return undefined
+  if (branches.every((branch) => 'const' in branch && Object.keys(branch).every((keyword) => keyword === 'const' || branch['type'] === typeof branch['const']))) {
+    return { enum: [...new Set(branches.map((branch) => branch['const']))] }
+  }
+  if (branches.every((branch) => SIMPLE_TYPES.has(branch['type'] as string) && Object.keys(branch).length === 1)) {
+    return { type: [...new Set(branches.map((branch) => branch['type']))] }
+  }
+  return undefined
+}
+
+/** An object or an array without more is left out: what it declares depends on what stands beside it. */
+const SIMPLE_TYPES: ReadonlySet<string> = new Set(['string', 'number', 'integer', 'boolean', 'null'])
+
+function constraints (schema: Raw): Raw {
+  return Object.fromEntries(Object.entries(schema).filter(([keyword, value]) => value !== undefined && (ASSERTION_KEYWORDS.has(keyword) || SCHEMA_KEYWORDS.has(keyword) ||
+    LIST_KEYWORDS.has(keyword) || MAP_KEYWORDS.has(keyword) || keyword === '$ref' || keyword === 'items' || keyword === 'dependencies')))
 }
 
 /** The scope of what lies inside a schema. */

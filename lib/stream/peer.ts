@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
 
 /** The request and the response of an event stream, over HTTP/1 or HTTP/2. */
 export interface Exchange {
@@ -23,7 +24,9 @@ type WatchedSocket = Socket & { [kWatchers]?: PeerWatcher[] }
  * else, and a pipelined response that waits behind another one hears nothing at all before Node 24.
  * One pair of listeners serves all responses of a connection, so pipelining does not pile them up.
  */
-export function watchPeer ({ request }: Exchange, watcher: PeerWatcher): void {
+export function watchPeer ({ request, response }: Exchange, watcher: PeerWatcher): void {
+  // `inject` with `payloadAsStream` has no connection: its client leaves by destroying the stream that it reads.
+  injectedPayload(response)?.once('close', () => watcher.peerLeft())
   const socket = http1Socket(request)
   if (socket === null) return
   if (socket[kWatchers] === undefined) {
@@ -51,6 +54,10 @@ export function unwatchPeer ({ request }: Exchange, watcher: PeerWatcher): void 
 
 function onGone (this: WatchedSocket): void {
   for (const watcher of [...this[kWatchers] ?? []]) watcher.peerLeft()
+}
+
+function injectedPayload (response: Exchange['response']): Readable | undefined {
+  return (response as { _lightMyRequest?: { stream?: Readable } })._lightMyRequest?.stream
 }
 
 function http1Socket (request: Exchange['request']): WatchedSocket | null {

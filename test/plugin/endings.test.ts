@@ -461,3 +461,24 @@ t.test('200 clients that leave an open stream leave nothing behind', async (t) =
   await until(() => probed.app.sse.stats().open === 0 && probed.app.sse.stats().sources === 0)
   t.strictSame(probed.app.sse.stats(), { open: 0, sources: 0, opened: 200, events: 200, closed: { 'client-left': 200 } })
 })
+
+t.test('a reader of an injected stream that leaves stops the source', async (t) => {
+  const { app } = await createApp(t)
+  const steps: string[] = []
+  app.get('/', (_request, reply) => reply.sse(async function * ({ signal }) {
+    try {
+      for (let n = 0; n < 3; n++) yield { data: n }
+      await forever(signal)
+    } finally {
+      steps.push('finally')
+    }
+  }))
+  const response = await app.inject({ url: '/', payloadAsStream: true })
+  for await (const chunk of response.stream()) {
+    t.equal(chunk.toString(), OPENING + 'data: 0\n\ndata: 1\n\ndata: 2\n\n')
+    break
+  }
+  await until(() => app.sse.stats().open === 0 && app.sse.stats().sources === 0)
+  t.strictSame(steps, ['finally'])
+  t.strictSame(app.sse.stats().closed, { 'client-left': 1 })
+})

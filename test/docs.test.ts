@@ -1,0 +1,167 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import type { EventEmitter } from 'node:events'
+import { dirname, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import type { FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import ts from 'typescript'
+import { connect } from './support/client.js'
+import { until } from './support/sources.js'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const snippetFolder = join(root, 'test', '.snippets')
+const readme = readFileSync(join(root, 'README.md'), 'utf8')
+
+const OPENING = ': sse-heartbeat: 15000\n\nretry: 3000\n\n'
+const END = 'event: sse.end\ndata: null\nid: sse.end\n\n'
+
+type Snippet = { app: FastifyInstance } & Record<string, unknown>
+
+/** What each TypeScript snippet of the README does, by the heading above it. */
+const checks: Record<string, (t: Test, snippet: Snippet) => Promise<void>> = {
+  'fastify-typed-sse': async (t, { app }) => {
+    const { port } = app.server.address() as { port: number }
+    const client = await connect(t, `http://127.0.0.1:${port}/clock`)
+    t.match((await client.events(1))[0], /^event: tick\ndata: \{"now":"20\d\d-.*Z"\}\nid: 0\n\n$/)
+  },
+  'Send events': async (t, { app }) => {
+    const done = 'event: done\ndata: null\n\n'
+    const progress = (percent: number, id?: number): string => `event: progress\ndata: {"percent":${percent}}\n${id === undefined ? '' : `id: ${id}\n`}\n`
+    t.equal((await app.inject('/array')).body, OPENING + progress(50) + done + END)
+    t.equal((await app.inject('/generator')).body, OPENING + progress(0, 50) + progress(50, 100) + END)
+    t.equal((await app.inject({ url: '/generator', headers: { 'last-event-id': '50' } })).body, OPENING + progress(50, 100) + END)
+    t.equal((await app.inject('/readable')).body, OPENING + progress(100) + done + END)
+    t.equal((await app.inject('/handle')).body, OPENING + progress(100) + ': clients do not show this\n\n' + END)
+    t.equal((await app.inject({ method: 'POST', url: '/either', payload: { stream: true } })).body, OPENING + done + END)
+    t.strictSame((await app.inject({ method: 'POST', url: '/either', payload: {} })).json(), { done: true })
+  },
+  'Send what an EventEmitter emits': async (t, { app, ticker }) => {
+    const origin = await app.listen({ port: 0, host: '127.0.0.1' })
+    const emitter = ticker as EventEmitter
+    const connecting = connect(t, `${origin}/prices`)
+    await until(() => emitter.listenerCount('price') === 1)
+    emitter.emit('price', 'ACME', 12.5)
+    const client = await connecting
+    t.strictSame(await client.events(1), ['event: price\ndata: {"symbol":"ACME","price":12.5}\n\n'])
+    client.fin()
+    await until(() => emitter.listenerCount('price') === 0)
+  },
+  'Declare events': async (t, { event, same }) => {
+    t.strictSame(event, { event: 'usage', data: { tokens: 42 }, id: 'u1' })
+    t.strictSame(same, event)
+  },
+  'Stop the work when the client leaves': async (t, { app, steps }) => {
+    const client = await connect(t, `${await app.listen({ port: 0, host: '127.0.0.1' })}/report`)
+    await client.events(1)
+    client.rst()
+    await until(() => app.sse.stats().sources === 0)
+    t.strictSame(steps, ['released the connection to the database'])
+  },
+  'Handle errors': async (t, { app }) => {
+    const missing = await app.inject('/orders/0')
+    t.equal(missing.statusCode, 404)
+    t.strictSame(missing.json(), { statusCode: 404, error: 'Not Found', message: 'No such order' })
+    t.equal((await app.inject('/orders/1')).body,
+      OPENING + 'data: {"id":"1"}\n\nevent: sse.fault\ndata: {"code":"FST_SSE_SOURCE_FAILED","message":"Internal Server Error"}\n\n')
+  },
+  'Limit and revoke': async (t, { app }) => {
+    t.equal((await app.inject('/feed')).body, OPENING + 'data: "yours"\n\n' + END)
+    t.strictSame((await app.inject({ method: 'POST', url: '/ban/ann' })).json(), { ended: 0 })
+  },
+  'Test your routes': async (t, { app }) => {
+    await until(() => app.sse.stats().sources === 0)
+    t.equal(app.sse.stats().open, 0)
+  }
+}
+
+interface Block {
+  heading: string
+  code: string
+}
+
+/** The fenced blocks of a language, each with the heading above it. */
+function blocks (markdown: string, language: string): Block[] {
+  const found: Block[] = []
+  let heading = ''
+  for (const [, title, name, code] of markdown.matchAll(/^#+ (.*)$|^```(\w*)\n([\s\S]*?)^```$/gm)) {
+    if (title !== undefined) heading = title
+    else if (name === language) found.push({ heading, code: code! })
+  }
+  return found
+}
+
+t.test('every snippet of the README compiles, and does what the README says', async (t) => {
+  rmSync(snippetFolder, { recursive: true, force: true })
+  mkdirSync(snippetFolder, { recursive: true })
+  t.teardown(() => rmSync(snippetFolder, { recursive: true, force: true }))
+  const snippets = blocks(readme, 'ts').map(({ heading, code }, index) => {
+    const file = join(snippetFolder, `snippet-${index}.ts`)
+    writeFileSync(file, code
+      .replaceAll("'fastify-typed-sse'", "'../../lib/index.js'")
+      .replaceAll("'fastify-typed-sse/events'", "'../../lib/events.js'")
+      .replace('port: 3000', 'port: 0'))
+    return { heading, file }
+  })
+  t.strictSame(snippets.map(({ heading }) => heading), Object.keys(checks))
+
+  const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile)
+  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
+  const program = ts.createProgram(snippets.map(({ file }) => file), options)
+  const problems = ts.getPreEmitDiagnostics(program).map((problem) => ts.flattenDiagnosticMessageText(problem.messageText, '\n'))
+  t.strictSame(problems, [])
+
+  const { log } = console
+  console.log = () => {}
+  t.teardown(() => { console.log = log })
+  for (const { heading, file } of snippets) {
+    await t.test(heading, async (t) => {
+      const snippet: Snippet = await import(pathToFileURL(file).href)
+      t.teardown(() => snippet.app?.close())
+      await checks[heading]!(t, snippet)
+    })
+  }
+})
+
+t.test('the README names the two commands as they are run', async (t) => {
+  t.match(readme, 'npm ci && npm start')
+  t.match(readme, 'npm ci && npm test')
+})
+
+t.test('the README lists every option with its default, and no other', async (t) => {
+  const { DEFAULTS } = await import('../lib/plugin/options.js')
+  const types = readFileSync(join(root, 'lib/plugin/types.ts'), 'utf8')
+  const [, section] = /export interface RouteStreamOptions \{([\s\S]*?)\n\}/.exec(types)!
+  const declared = new Map<string, string | undefined>()
+  for (const [, comment, option] of section!.matchAll(/\/\*\*([\s\S]*?)\*\/\s+(\w+)\?:/g)) {
+    declared.set(option!, /@defaultValue `([^`]*)`/.exec(comment!)?.[1]?.replaceAll('_', ''))
+  }
+  const table = new Map([...readme.split('\n## Options')[1]!.split('\n## ')[0]!.matchAll(/^\| `(\w+)` \|[^\n]*?\| ([^|]*) \| [^|]* \|$/gm)]
+    .map(([, option, value]) => [option!, value!.replaceAll('`', '')]))
+  table.delete('limits')
+  t.strictSame([...table.keys()], [...declared.keys()])
+  for (const [option, value] of declared) {
+    if (value === undefined) continue
+    t.equal(table.get(option), value, option)
+    t.equal(String(DEFAULTS[option as keyof typeof DEFAULTS]), value.replaceAll("'", ''), option)
+  }
+})
+
+t.test('the README lists every reason why a stream ends, and no other', async (t) => {
+  const types = readFileSync(join(root, 'lib/stream/types.ts'), 'utf8')
+  const [, union] = /export type CloseReason =([\s\S]*?)\n\n/.exec(types)!
+  const declared = [...union!.matchAll(/'([\w-]+)'/g)].map(([, reason]) => reason)
+  const table = readme.split('| Reason |')[1]!.split('\n\n')[0]!
+  t.strictSame([...table.matchAll(/`([\w-]+)`(?=[,\s].*\|)/g)].map(([, reason]) => reason).filter((reason) => declared.includes(reason)), declared)
+})
+
+t.test('every link of the documents leads to a file, or to a heading', async (t) => {
+  for (const name of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'ERRORS.md', 'CHANGELOG.md', 'bench/README.md', 'examples/README.md']) {
+    const text = readFileSync(join(root, name), 'utf8')
+    const anchors = [...text.matchAll(/^#+ (.*)$/gm)].map(([, title]) => '#' + title!.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-'))
+    for (const [, target] of text.matchAll(/\]\(([^)]+)\)/g)) {
+      if (/^https?:/.test(target!)) continue
+      if (target!.startsWith('#')) t.ok(anchors.includes(target!), `${name}: ${target}`)
+      else t.doesNotThrow(() => readFileSync(join(root, dirname(name), target!.split('#')[0]!)), `${name}: ${target}`)
+    }
+  }
+})
