@@ -5,7 +5,7 @@ import { SSEError, StreamClosedError } from '../errors.js'
 import { encodeComment, encodeEvent, encodeHead, END_FRAME } from '../wire/encode.js'
 import { StreamBody, type BodyOwner } from './body.js'
 import type { StreamHub } from './hub.js'
-import { cutOff, isDelivered, unsentBytes, unwatchPeer, watchPeer, type Exchange, type PeerWatcher } from './peer.js'
+import { cutOff, isDelivered, isQueued, unsentBytes, unwatchPeer, watchPeer, type Exchange, type PeerWatcher } from './peer.js'
 import { TimerEntry } from './shared-timer.js'
 import { isThenable, openSource, type Puller } from './source.js'
 import { flushAtTurnEnd, type Flushable } from './turn.js'
@@ -525,7 +525,7 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
         'let it stop when its signal aborts')
     } else if (!this.#isBlocked) {
       this.#append(HEARTBEAT, 0)
-    } else if (this.#unsent !== unsentBytes(this.#host.exchange)) {
+    } else if (isQueued(this.#host.exchange) || this.#unsent !== unsentBytes(this.#host.exchange)) {
       this.#block(now)
     } else {
       this.cut('client-stalled')

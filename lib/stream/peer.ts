@@ -91,6 +91,14 @@ export function isDelivered ({ response }: Exchange): boolean {
   return 'stream' in response ? response.stream?.writableFinished === true : response.writableFinished
 }
 
+/**
+ * Whether an HTTP/1 response waits behind another one of its connection: nothing of it can be sent yet, whatever the
+ * client does.
+ */
+export function isQueued ({ request, response }: Exchange): boolean {
+  return request.httpVersionMajor < 2 && response.socket === null && !response.writableFinished && !response.destroyed
+}
+
 /** Cuts a response off: the connection of an HTTP/1 response, the one stream of HTTP/2. */
 export function cutOff ({ request, response }: Exchange): void {
   response.destroy()
