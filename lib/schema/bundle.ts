@@ -1,6 +1,6 @@
 import { Kind } from '@sinclair/typebox'
 import { nearest, show, SSEError } from '../errors.js'
-import { ASSERTION_KEYWORDS, LIST_KEYWORDS, MAP_KEYWORDS, SCHEMA_KEYWORDS, assertJSONSchema } from './json-schema.js'
+import { ASSERTION_KEYWORDS, LIST_KEYWORDS, MAP_KEYWORDS, SCHEMA_KEYWORDS, assertJSONSchema, isConstraint } from './json-schema.js'
 
 /**
  * A schema that stands for itself: plain JSON Schema, without `$id`, whose every `$ref` is `#` or `#/$defs/<n>`.
@@ -244,7 +244,7 @@ class Bundler {
 function mergeBranches (schema: Raw): Node | undefined {
   const branches = (schema['anyOf'] as unknown[]).map((branch) => isObject(branch) ? constraints(branch) : {})
   if ('type' in schema || 'enum' in schema) return undefined
-  if (branches.every((branch) => 'const' in branch && Object.keys(branch).every((keyword) => keyword === 'const' || branch['type'] === typeof branch['const']))) {
+  if (branches.every(isConstant)) {
     return { enum: [...new Set(branches.map((branch) => branch['const']))] }
   }
   if (branches.every((branch) => SIMPLE_TYPES.has(branch['type'] as string) && Object.keys(branch).length === 1)) {
@@ -253,12 +253,17 @@ function mergeBranches (schema: Raw): Node | undefined {
   return undefined
 }
 
+/** Whether it is a constant, with no more than the type it has anyway. */
+function isConstant (schema: Raw): boolean {
+  const type: string = typeof schema['const']
+  return 'const' in schema && Object.keys(schema).every((keyword) => keyword === 'const' || (keyword === 'type' && schema['type'] === type))
+}
+
 /** An object or an array without more is left out: what it declares depends on what stands beside it. */
 const SIMPLE_TYPES: ReadonlySet<string> = new Set(['string', 'number', 'integer', 'boolean', 'null'])
 
 function constraints (schema: Raw): Raw {
-  return Object.fromEntries(Object.entries(schema).filter(([keyword, value]) => value !== undefined && (ASSERTION_KEYWORDS.has(keyword) || SCHEMA_KEYWORDS.has(keyword) ||
-    LIST_KEYWORDS.has(keyword) || MAP_KEYWORDS.has(keyword) || keyword === '$ref' || keyword === 'items' || keyword === 'dependencies')))
+  return Object.fromEntries(Object.entries(schema).filter(([keyword, value]) => value !== undefined && isConstraint(keyword)))
 }
 
 /** The scope of what lies inside a schema. */

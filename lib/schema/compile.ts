@@ -19,7 +19,8 @@ export interface CompiledEvent {
   /**
    * Whether the data, as JSON has it, matches the schema. Reads the data and changes nothing: no coercion, no defaults.
    *
-   * Data that cannot be read (a getter throws, an object contains itself) does not match.
+   * Data that cannot be read (a getter throws, an object contains itself) does not match. `stringify` reads again: data whose
+   * getters answer something else the second time is not protected from itself.
    */
   check (data: unknown): boolean
   /** What is wrong with data that `check` has refused: one to five issues, the first being the most telling. */
@@ -51,13 +52,19 @@ export interface CompileOptions {
   url?: string
 }
 
-type Core = Pick<CompiledEvent, 'check' | 'explain' | 'stringify'> & { declare (data: unknown): unknown }
+interface Core extends Pick<CompiledEvent, 'check' | 'explain' | 'stringify'> {
+  /** Makes the function that copies what the schema declares of data. */
+  getDeclare (): (data: unknown) => unknown
+}
 
 /** Contracts are shared by routes and by applications. Only schemas that refer to nothing outside are kept. */
 const cores = new WeakMap<object, Core>()
 
 /**
- * Compiles the events of one route: event type → its check and its serializer. Nothing is compiled later.
+ * Compiles the events of one route: event type → its check and its serializer.
+ *
+ * Nothing is compiled later, with one exception: of a type that TypeBox checks, the serializer for data that does not match
+ * is made when the first such data is to be sent all the same.
  *
  * @param events event type → schema, as `resolveEvents` gives it
  * @throws FST_SSE_SCHEMA_INVALID for a schema that is not plain JSON Schema or does not compile
@@ -96,7 +103,10 @@ function makeCore (schema: object, bundled: Bundle): Core {
   const ajv = typebox === undefined ? compileAll(schema, bundled) : undefined
   // For data that does not match its schema and is sent all the same. Next to TypeBox, only that needs an Ajv.
   let patient: Core | undefined
-  const getPatient = (): Core => patient ??= makePatientCore(bundled, ajv ?? compileAll(schema, bundled))
+  const getPatient = (): Core => {
+    patient ??= makePatientCore(bundled, ajv ?? compileAll(schema, bundled))
+    return patient
+  }
   const { check, explain } = typebox ?? ajv!
   return {
     check (data) {
@@ -115,7 +125,7 @@ function makeCore (schema: object, bundled: Bundle): Core {
         return getPatient().stringify(data)
       }
     },
-    declare: (data) => getPatient().declare(data)
+    getDeclare: () => getPatient().getDeclare()
   }
 }
 
@@ -132,7 +142,7 @@ function makePatientCore (bundled: Bundle, checker: Checker): Core {
     },
     explain: (data) => explainWith(() => checker.explain(declare(data, 'check')), data),
     stringify: (data) => toText(JSON.stringify(declare(data, 'stringify'))),
-    declare: (data) => declare(data, 'stringify')
+    getDeclare: () => (data) => declare(data, 'stringify')
   }
 }
 
@@ -173,13 +183,14 @@ function describeAt (data: unknown, pointer: string): string {
 function customStringify (type: string, schema: unknown, core: Core, options: CompileOptions): CompiledEvent['stringify'] | undefined {
   const { serializerCompiler, method = 'GET', url = '' } = options
   if (serializerCompiler === undefined || isDefault(serializerCompiler)) return undefined
+  const declare = core.getDeclare()
   let serialize: (data: unknown) => unknown
   try {
     serialize = serializerCompiler({ schema, method, url, httpStatus: '200' }) as (data: unknown) => unknown
   } catch (err) {
     throw new SSEError('FST_SSE_SCHEMA_INVALID', `The serializer compiler refuses the schema of event ${show(type)}: ${messageOf(err)}. Set one for the route that takes JSON Schema.`, { eventType: type }, err)
   }
-  return (data) => toText(serialize(core.declare(data))).replace(/[\r\n]+/g, '')
+  return (data) => toText(serialize(declare(data))).replace(/[\r\n]+/g, '')
 }
 
 /** Fastify gives an instance its default compiler once a route of it has a response schema; nobody chose it. */

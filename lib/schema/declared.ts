@@ -27,6 +27,8 @@ export class UndeclarableError extends Error {
 
 /** What one schema says about values. Made once; `rules` of a bundle point at each other as its references do. */
 interface Rule {
+  /** Whether nothing applies beside it: no reference, no branch, no condition. */
+  isSimple: boolean
   /** Whether it says what values look like, so that what it does not name is left out. Otherwise all of a value may go. */
   hasShape: boolean
   types: readonly string[]
@@ -49,12 +51,11 @@ interface Rule {
 interface Choice { test: (value: unknown) => boolean, rule: Rule }
 
 /** What is to be declared of a part of a value: by one rule, by all of several, or by any of several. */
-type Want = Rule | Group<Want>
-/** The same once the value is known: rules that have a shape, or nothing but `open`. */
-type Seen = Rule | Group<Seen>
-interface Group<T> { mode: 'all' | 'any', members: T[], rest?: Rule | undefined, restItems?: Rule | undefined }
+type Want = Rule | WantGroup
+interface WantGroup { mode: Mode, members: Want[] }
+type Mode = 'all' | 'any'
 
-interface Walk { mode: DeclareMode, path: Array<string | number> }
+interface Walk { mode: DeclareMode, path: Array<string | number>, views: Views }
 
 /**
  * Makes the function that copies of a value what its schema declares, and nothing else.
@@ -69,7 +70,8 @@ interface Walk { mode: DeclareMode, path: Array<string | number> }
 export function compileDeclared (bundle: Bundle, compileTest: CompileTest): (value: unknown, mode: DeclareMode) => unknown {
   const rules = new Map<Schema, Rule>()
   const root = toRule(bundle.root)
-  return (value, mode) => declare(root, value, { mode, path: [] })
+  const views = new Views()
+  return (value, mode) => declare(root, value, { mode, path: [], views })
 
   function toRule (schema: Schema): Rule {
     let rule = rules.get(schema)
@@ -113,6 +115,8 @@ export function compileDeclared (bundle: Bundle, compileTest: CompileTest): (val
     rule.dependents = entries('dependentSchemas')
     rule.unevaluated = node['unevaluatedProperties'] === false ? undefined : optional('unevaluatedProperties')
     rule.unevaluatedItems = optional('unevaluatedItems')
+    rule.isSimple = rule.all.length === 0 && rule.choices.length === 0 && rule.condition === undefined && rule.dependents.length === 0 &&
+      rule.unevaluated === undefined && rule.unevaluatedItems === undefined
   }
 
   function toChoice (reference: Node): Choice {
@@ -145,6 +149,7 @@ const ALL_TYPES: readonly string[] = ['string', 'number', 'boolean', 'object', '
 
 function emptyRule (): Rule {
   return {
+    isSimple: true,
     hasShape: false,
     types: ALL_TYPES,
     isWhole: false,
@@ -163,7 +168,6 @@ function emptyRule (): Rule {
   }
 }
 
-
 const OPEN: Rule = emptyRule()
 
 const TYPE_KEYWORDS: ReadonlyArray<[type: string, keywords: readonly string[]]> = [
@@ -181,54 +185,52 @@ function inferTypes (node: Node): string[] | undefined {
 
 function declare (want: Want, value: unknown, walk: Walk): unknown {
   if (typeof value !== 'object' || value === null) return declarePrimitive(want, value, walk)
-  const seen = look(want, value)
-  if (isOpen(seen) || some(seen, isWhole)) {
+  const view = look(want, value, walk.views)
+  if (view.isOpen || view.isWhole) {
     if (walk.mode === 'stringify') return value
     const json = toJSONValue(value, walk)
     if (json === undefined) throw notJSON(json, walk)
     return json
   }
   const isArray = Array.isArray(value)
-  if (!some(seen, isArray ? allowsArray : allowsObject)) {
-    if (walk.mode === 'check') throw new UndeclarableError(`must be ${typesOf(seen) || 'absent'}`, walk.path, true)
+  if (!view.types.has(isArray ? 'array' : 'object')) {
+    if (walk.mode === 'check') throw new UndeclarableError(`must be ${[...view.types].join(' or ') || 'absent'}`, walk.path, true)
     return isArray ? [] : withoutDeclared(value)
   }
-  return isArray ? declareItems(seen, value, walk) : declareProperties(seen, value as Record<string, unknown>, walk)
+  return isArray ? declareItems(view, value, walk) : declareProperties(view, value as Record<string, unknown>, walk)
 }
 
 function declarePrimitive (want: Want, value: unknown, walk: Walk): unknown {
   if (walk.mode === 'stringify') return value
   if (isNotJSON(value)) throw notJSON(value, walk)
   if (typeof value === 'number' && !Number.isFinite(value)) {
-    const seen = look(want, value)
+    const view = look(want, value, walk.views)
     // Where anything goes it leaves as null, which is what `JSON.stringify` has for it.
-    if (!isOpen(seen) && some(seen, allowsNumber)) throw new UndeclarableError('must be a finite number', walk.path, true)
+    if (!view.isOpen && (view.types.has('number') || view.types.has('integer'))) throw new UndeclarableError('must be a finite number', walk.path, true)
     return null
   }
   return value
 }
 
-function declareItems (seen: Seen, array: unknown[], walk: Walk): unknown[] {
+function declareItems (view: View, array: unknown[], walk: Walk): unknown[] {
   const copy: unknown[] = []
   // By index: a hole is an undefined item.
   for (let index = 0; index < array.length; index++) {
     walk.path.push(index)
-    copy.push(declare(itemAt(seen, index) ?? OPEN, array[index], walk))
+    copy.push(declare(itemAt(view, index) ?? OPEN, array[index], walk))
     walk.path.pop()
   }
   return copy
 }
 
-function declareProperties (seen: Seen, object: Record<string, unknown>, walk: Walk): Record<string, unknown> {
+function declareProperties (view: View, object: Record<string, unknown>, walk: Walk): Record<string, unknown> {
   const copy: Record<string, unknown> = {}
-  const names = namesOf(seen)
-  for (const name of names.keys()) declareProperty(propertyAt(seen, name)!, copy, name, read(object, name), walk)
-  const hasMore = hasRest(seen) || some(seen, hasUnnamed)
-  const isClosedHere = walk.mode === 'check' && some(seen, isClosed)
-  if (!hasMore && !isClosedHere) return copy
+  for (const [name, want] of view.named) declareProperty(want, copy, name, read(object, name), walk)
+  const isClosedHere = walk.mode === 'check' && view.isClosed
+  if (!view.hasUnnamed && !isClosedHere) return copy
   for (const name of Object.keys(object)) {
-    if (names.has(name)) continue
-    const want = propertyAt(seen, name)
+    if (view.named.has(name)) continue
+    const want = propertyAt(view, name)
     if (want !== undefined) declareProperty(want, copy, name, object[name], walk)
     else if (isClosedHere) throw new UndeclarableError(`must NOT have additional properties: ${JSON.stringify(name)}`, walk.path)
   }
@@ -300,86 +302,115 @@ function isOmitted (value: unknown): boolean {
   return value === undefined || typeof value === 'function' || typeof value === 'symbol'
 }
 
-function look (want: Want, value: unknown): Seen {
-  if ('mode' in want) return { ...want, members: want.members.map((member) => look(member, value)) }
-  const members: Seen[] = want.hasShape ? [want] : []
-  for (const rule of want.all) members.push(look(rule, value))
+/** What applies to a value, once it is known: a rule that has a shape, or a group of such. */
+class View {
+  readonly id: number
+  readonly mode: Mode
+  readonly members: readonly View[]
+  /** The rule, or the one whose `unevaluatedProperties` and `unevaluatedItems` speak of what no member declares. */
+  readonly rule: Rule | undefined
+  readonly isOpen: boolean
+  readonly isWhole: boolean
+  readonly isClosed: boolean
+  /** Whether properties may be declared without being named. */
+  readonly hasUnnamed: boolean
+  readonly types: ReadonlySet<string>
+  readonly named = new Map<string, Want>()
+
+  constructor (id: number, mode: Mode, members: readonly View[], rule: Rule | undefined) {
+    const isLeaf = members.length === 0 && rule !== undefined
+    const hasRest = rule?.unevaluated !== undefined || rule?.unevaluatedItems !== undefined
+    this.id = id
+    this.mode = mode
+    this.members = members
+    this.rule = rule
+    this.isOpen = isLeaf
+      ? !rule.hasShape
+      : !hasRest && (mode === 'all' ? members.every((member) => member.isOpen) : members.some((member) => member.isOpen))
+    this.isWhole = isLeaf ? rule.isWhole : members.some((member) => member.isWhole)
+    this.isClosed = isLeaf ? rule.isClosed : members.some((member) => member.isClosed)
+    this.hasUnnamed = isLeaf
+      ? rule.additional !== undefined || rule.patterns.length > 0
+      : hasRest || members.some((member) => member.hasUnnamed)
+    this.types = new Set(isLeaf ? rule.types : members.flatMap((member) => [...member.types]))
+    const names = isLeaf ? rule.properties.keys() : members.flatMap((member) => [...member.named.keys()])
+    for (const name of names) this.named.set(name, propertyAt(this, name)!)
+  }
+}
+
+/** The views of one schema. Few, as a rule: one for each combination of branches that has been met. */
+class Views {
+  readonly #ofRules = new Map<Rule, View>()
+  readonly #groups = new Map<string, View>()
+  #count = 0
+
+  ofRule (rule: Rule): View {
+    let view = this.#ofRules.get(rule)
+    if (view === undefined) this.#ofRules.set(rule, view = new View(this.#count++, 'all', [], rule))
+    return view
+  }
+
+  group (mode: Mode, members: readonly View[], rest?: Rule): View {
+    const key = `${mode}${this.#restId(rest)} ${members.map((member) => member.id).join(' ')}`
+    let view = this.#groups.get(key)
+    if (view === undefined) {
+      view = new View(this.#count++, mode, members, rest)
+      // A schema of many branches has more combinations than are worth their memory.
+      if (this.#groups.size < 1000) this.#groups.set(key, view)
+    }
+    return view
+  }
+
+  #restId (rest: Rule | undefined): number | string {
+    return rest === undefined ? '' : this.ofRule(rest).id
+  }
+}
+
+function look (want: Want, value: unknown, views: Views): View {
+  if ('mode' in want) return views.group(want.mode, want.members.map((member) => look(member, value, views)))
+  if (want.isSimple) return views.ofRule(want)
+  const members: View[] = want.hasShape ? [views.ofRule(want)] : []
+  for (const rule of want.all) members.push(look(rule, value, views))
   for (const choices of want.choices) {
     const matching = choices.filter((choice) => choice.test(value))
-    members.push({
-      mode: 'any',
-      // Data that matches no branch is not valid: what any branch names may go, but not all of it.
-      members: matching.length > 0
-        ? matching.map((choice) => look(choice.rule, value))
-        : choices.map((choice) => look(choice.rule, value)).filter((member) => !isOpen(member))
-    })
+    // Data that matches no branch is not valid: what any branch names may go, but not all of it.
+    const branches = matching.length > 0
+      ? matching.map((choice) => look(choice.rule, value, views))
+      : choices.map((choice) => look(choice.rule, value, views)).filter((branch) => !branch.isOpen)
+    members.push(branches.length === 1 ? branches[0]! : views.group('any', branches))
   }
   if (want.condition !== undefined) {
     const holds = want.condition.test(value)
-    if (holds) members.push(look(want.condition.rule, value))
+    if (holds) members.push(look(want.condition.rule, value, views))
     const consequence = holds ? want.condition.then : want.condition.else
-    if (consequence !== undefined) members.push(look(consequence, value))
+    if (consequence !== undefined) members.push(look(consequence, value, views))
   }
   for (const [name, rule] of want.dependents) {
-    if (typeof value === 'object' && value !== null && read(value as Record<string, unknown>, name) !== undefined) members.push(look(rule, value))
+    if (typeof value === 'object' && value !== null && read(value as Record<string, unknown>, name) !== undefined) members.push(look(rule, value, views))
   }
-  const isBare = want.unevaluated === undefined && want.unevaluatedItems === undefined
-  if (members.length === 1 && isBare) return members[0]!
-  return { mode: 'all', members, rest: want.unevaluated, restItems: want.unevaluatedItems }
-}
-
-function isOpen (seen: Seen): boolean {
-  if (!('mode' in seen)) return !seen.hasShape
-  if (seen.rest !== undefined || seen.restItems !== undefined) return false
-  return seen.mode === 'all' ? seen.members.every(isOpen) : seen.members.some(isOpen)
-}
-
-/** Whether it may declare properties without naming them. */
-const hasUnnamed = (rule: Rule): boolean => rule.additional !== undefined || rule.patterns.length > 0
-const isWhole = (rule: Rule): boolean => rule.isWhole
-const isClosed = (rule: Rule): boolean => rule.isClosed
-const allowsArray = (rule: Rule): boolean => rule.types.includes('array')
-const allowsObject = (rule: Rule): boolean => rule.types.includes('object')
-const allowsNumber = (rule: Rule): boolean => rule.types.includes('number') || rule.types.includes('integer')
-
-function hasRest (seen: Seen): boolean {
-  return 'mode' in seen && (seen.rest !== undefined || seen.members.some(hasRest))
-}
-
-function typesOf (seen: Seen): string {
-  const types = new Set<string>()
-  some(seen, (rule) => {
-    for (const type of rule.types) types.add(type)
-    return false
-  })
-  return [...types].join(' or ')
-}
-
-function some (seen: Seen, holds: (rule: Rule) => boolean): boolean {
-  return 'mode' in seen ? seen.members.some((member) => some(member, holds)) : holds(seen)
-}
-
-function namesOf (seen: Seen): ReadonlyMap<string, unknown> {
-  return 'mode' in seen ? new Map(seen.members.flatMap((member) => [...namesOf(member)])) : seen.properties
+  const hasRest = want.unevaluated !== undefined || want.unevaluatedItems !== undefined
+  return members.length === 1 && !hasRest ? members[0]! : views.group('all', members, hasRest ? want : undefined)
 }
 
 /** What is declared of a property; undefined when nothing declares it. */
-function propertyAt (seen: Seen, name: string): Want | undefined {
-  if ('mode' in seen) return among(seen, (member) => propertyAt(member, name)) ?? seen.rest
+function propertyAt ({ mode, members, rule }: View, name: string): Want | undefined {
+  if (members.length > 0 || rule === undefined) {
+    return among(mode, members.map((member) => member.named.get(name) ?? propertyAt(member, name))) ?? rule?.unevaluated
+  }
   const wants: Want[] = []
-  const property = seen.properties.get(name)
+  const property = rule.properties.get(name)
   if (property !== undefined) wants.push(property)
-  for (const [pattern, rule] of seen.patterns) if (pattern.test(name)) wants.push(rule)
-  if (wants.length === 0) return seen.additional
-  return wants.length === 1 ? wants[0] : { mode: 'all', members: wants }
+  for (const [pattern, each] of rule.patterns) if (pattern.test(name)) wants.push(each)
+  return wants.length === 0 ? rule.additional : among('all', wants)
 }
 
-function itemAt (seen: Seen, index: number): Want | undefined {
-  if ('mode' in seen) return among(seen, (member) => itemAt(member, index)) ?? seen.restItems
-  return seen.tuple?.[index] ?? seen.items
+function itemAt ({ mode, members, rule }: View, index: number): Want | undefined {
+  if (members.length > 0 || rule === undefined) return among(mode, members.map((member) => itemAt(member, index))) ?? rule?.unevaluatedItems
+  return rule.tuple?.[index] ?? rule.items
 }
 
-function among (group: Group<Seen>, find: (member: Seen) => Want | undefined): Want | undefined {
-  const members = group.members.map(find).filter((want) => want !== undefined)
-  return members.length < 2 ? members[0] : { mode: group.mode, members }
+function among (mode: Mode, wants: ReadonlyArray<Want | undefined>): Want | undefined {
+  const members = wants.filter((want) => want !== undefined)
+  // One rule may be met through several branches.
+  return members.every((member) => member === members[0]) ? members[0] : { mode, members }
 }

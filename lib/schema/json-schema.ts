@@ -64,6 +64,12 @@ const KEYWORDS: ReadonlySet<string> = new Set([
   'contentEncoding', 'contentMediaType', 'contentSchema', 'externalDocs', 'xml'
 ])
 
+/** Whether a keyword limits what values there may be, or holds schemas that may. The others describe. */
+export function isConstraint (keyword: string): boolean {
+  return ASSERTION_KEYWORDS.has(keyword) || SCHEMA_KEYWORDS.has(keyword) || LIST_KEYWORDS.has(keyword) ||
+    (MAP_KEYWORDS.has(keyword) && keyword !== 'definitions') || keyword === '$ref' || keyword === 'items' || keyword === 'dependencies'
+}
+
 /**
  * Refuses a schema that is not plain JSON Schema, at any depth.
  *

@@ -20,7 +20,7 @@ export const MISMATCH: unique symbol = Symbol('sse.mismatch')
  * references, and `{}`. And when leaving out undeclared properties cannot make a value invalid, which rules out
  * `minProperties`, `not`, `uniqueItems` and the like.
  *
- * Measured by `bench/check.ts` against fast-json-stringify: about 1.4 times as fast, for ten fields on Node 20.
+ * Measured by `bench/check.ts` for ten fields on Node 20: three quarters of the time of `JSON.stringify` and of fast-json-stringify.
  */
 export function compilePlainStringify (bundle: Bundle): PlainStringify | undefined {
   const generator = new Generator(bundle)
@@ -58,6 +58,30 @@ const ARRAY_KEYWORDS: ReadonlySet<string> = new Set(['items', 'additionalItems',
 /** Constants that are compared one by one. Past this many, the type is looked at instead. */
 const MAX_COMPARISONS = 8
 
+/** The code of one addition to `s`, in which texts that meet are one: the fewer pieces, the cheaper their joining. */
+class Sum {
+  #terms: Array<{ text: string } | { expression: string }> = []
+
+  text (text: string): this {
+    const last = this.#terms.at(-1)
+    if (last !== undefined && 'text' in last) last.text += text
+    else this.#terms.push({ text })
+    return this
+  }
+
+  expression (expression: string): this {
+    this.#terms.push({ expression })
+    return this
+  }
+
+  flush (): string {
+    if (this.#terms.length === 0) return ''
+    const code = this.#terms.map((term) => 'text' in term ? literal(term.text) : term.expression).join(' + ')
+    this.#terms = []
+    return `s += ${code}\n`
+  }
+}
+
 class Generator {
   hasOpenParts = false
   readonly #bundle: Bundle
@@ -72,8 +96,8 @@ class Generator {
     const main = this.#expression(this.#bundle.root, 'data')
     // The code holds names and constants of the schema as JSON literals, and nothing else of it.
     // eslint-disable-next-line no-new-func
-    const make = new Function('quote', 'open', 'mismatch', `'use strict'\n${this.#functions.join('\n')}\nreturn (data) => '' + ${main}`)
-    return make(quote, stringifyOpen, mismatch) as (data: unknown) => string
+    const make = new Function('quote', 'escaped', 'open', 'mismatch', `'use strict'\n${this.#functions.join('\n')}\nreturn (data) => '' + ${main}`)
+    return make(quote, escapeText, stringifyOpen, mismatch) as (data: unknown) => string
   }
 
   /** An expression for the JSON of a variable. It may give a number or a boolean, being always added to a string. */
@@ -108,27 +132,45 @@ class Generator {
   }
 
   #object ({ properties, required }: ObjectLook): string {
-    // Whether a property is written before, at this point of the code: if not, `c` has the opening brace or the comma.
-    let isOpened = false
-    let code = "let s = ''\n"
-    if (![...properties.keys()].some((name) => required.has(name)) || !required.has(properties.keys().next().value!)) code += "let c = '{'\n"
+    let code = ''
     let index = 0
+    // `s` is what is written; `c` what comes before the next property, as long as only optional ones came before.
+    const sum = new Sum()
+    let isOpened = false
     for (const [name, schema] of properties) {
       const variable = `v${index++}`
       const key = JSON.stringify(name) + ':'
-      const value = this.#expression(schema, variable)
       code += `const ${variable} = v[${JSON.stringify(name)}]\n`
       if (required.has(name)) {
-        code += `if (${variable} === undefined) mismatch()\n`
-        code += isOpened || index > 1 ? `s += ${isOpened ? literal(',' + key) : `c + ${literal(key)}`} + ${value}\n` : `s = ${literal('{' + key)} + ${value}\n`
+        if (isOpened) sum.text(',' + key)
+        else if (index === 1) sum.text('{' + key)
+        else sum.expression('c').text(key)
+        this.#add(sum, schema, variable)
         isOpened = true
-      } else if (isOpened) {
-        code += `if (${variable} !== undefined) s += ${literal(',' + key)} + ${value}\n`
       } else {
-        code += `if (${variable} !== undefined) { s += c + ${literal(key)} + ${value}; c = ',' }\n`
+        code += sum.flush()
+        const optional = new Sum()
+        if (isOpened) optional.text(',' + key)
+        else optional.expression('c').text(key)
+        this.#add(optional, schema, variable)
+        code += `if (${variable} !== undefined) { ${optional.flush()}${isOpened ? '' : "; c = ','"} }\n`
       }
     }
-    return code + (isOpened ? "return s + '}'" : "return s === '' ? '{}' : s + '}'")
+    code += sum.flush()
+    return `let s = ''; let c = '{'\n${code}` + (isOpened ? "return s + '}'" : "return s === '' ? '{}' : s + '}'")
+  }
+
+  /** Adds the JSON of a variable to a sum. The quotes of a string become part of the text around it. */
+  #add (sum: Sum, schema: Schema, variable: string): void {
+    if (this.#isString(schema)) sum.text('"').expression(`(typeof ${variable} === 'string' ? escaped(${variable}) : mismatch())`).text('"')
+    else sum.expression(this.#expression(schema, variable))
+  }
+
+  #isString (schema: Schema): boolean {
+    const target = this.#follow(schema)
+    if (this.#names.has(target)) return false
+    const { isOpen, primitives, constants, objects, arrays } = this.#look(target)
+    return !isOpen && primitives.size === 1 && primitives.has('string') && constants === undefined && objects.length === 0 && arrays.length === 0
   }
 
   #union (objects: ObjectLook[]): string {
@@ -160,20 +202,25 @@ class Generator {
     const { items } = node
     if (Array.isArray(items)) {
       if (node['minItems'] !== items.length || node['maxItems'] !== items.length) throw NOT_PLAIN
-      const parts = (items as Schema[]).map((item, index) => {
-        const variable = `v${index}`
-        return `const ${variable} = v[${index}]\n s += ${literal(index === 0 ? '[' : ',')} + ${this.#expression(item, variable)}\n`
+      const sum = new Sum()
+      items.forEach((item: Schema, index) => {
+        this.#add(sum.text(index === 0 ? '[' : ','), item, `v[${index}]`)
       })
-      return `if (v.length !== ${items.length}) mismatch()\n let s = ''\n ${parts.join('')} return s + ']'`
+      return `if (v.length !== ${items.length}) mismatch()\n let s = ''\n ${sum.flush()} return s + ']'`
     }
     if (items === undefined && node['maxItems'] === 0) return "return v.length === 0 ? '[]' : mismatch()"
+    const first = new Sum().text('[')
+    const next = new Sum().text(',')
+    this.#add(first, (items ?? true) as Schema, 'item')
+    this.#add(next, (items ?? true) as Schema, 'item')
     return `const n = v.length
       if (n === 0) return '[]'
-      const first = v[0]
-      let s = '[' + ${this.#expression((items ?? true) as Schema, 'first')}
+      let s = ''
+      let item = v[0]
+      ${first.flush()}
       for (let i = 1; i < n; i++) {
-        const item = v[i]
-        s += ',' + ${this.#expression((items ?? true) as Schema, 'item')}
+        item = v[i]
+        ${next.flush()}
       }
       return s + ']'`
   }
@@ -289,6 +336,11 @@ function quote (text: string): string {
   return text.length > MAX_TESTED || ESCAPED.test(text) ? JSON.stringify(text) : '"' + text + '"'
 }
 
+/** What stands between the quotes. */
+function escapeText (text: string): string {
+  return text.length > MAX_TESTED || ESCAPED.test(text) ? JSON.stringify(text).slice(1, -1) : text
+}
+
 function stringifyOpen (value: unknown): string {
   const json: string | undefined = JSON.stringify(value)
   if (json !== undefined) return json
@@ -298,6 +350,5 @@ function stringifyOpen (value: unknown): string {
 }
 
 function mismatch (): never {
-  // eslint-disable-next-line no-throw-literal, @typescript-eslint/only-throw-error
   throw MISMATCH
 }

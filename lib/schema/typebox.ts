@@ -4,7 +4,7 @@ import { ValueErrorType, type ValueError } from '@sinclair/typebox/errors'
 import { TypeSystemPolicy } from '@sinclair/typebox/system'
 import { MAX_ISSUES, type Checker, type Issue } from './check.js'
 import { isNumberFormat } from './formats.js'
-import { ASSERTION_KEYWORDS, LIST_KEYWORDS, MAP_KEYWORDS, SCHEMA_KEYWORDS } from './json-schema.js'
+import { isConstraint } from './json-schema.js'
 
 type Node = Record<PropertyKey, unknown>
 
@@ -123,11 +123,6 @@ function isHonoured (schema: unknown, findings: Findings): boolean {
     if (keyword === 'items' || keyword === 'anyOf' || keyword === 'allOf') return [value].flat().every((part) => isHonoured(part, findings))
     return true
   })
-}
-
-function isConstraint (keyword: string): boolean {
-  return ASSERTION_KEYWORDS.has(keyword) || SCHEMA_KEYWORDS.has(keyword) || LIST_KEYWORDS.has(keyword) ||
-    (MAP_KEYWORDS.has(keyword) && keyword !== 'definitions') || keyword === '$ref' || keyword === 'items' || keyword === 'dependencies'
 }
 
 /** A copy of a type in which what may be anything may be anything that JSON has. */
