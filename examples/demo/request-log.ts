@@ -14,6 +14,7 @@ export class RequestLog {
   #pending = ''
   #bytes = 0
   #writing: Promise<void> | null = null
+  #isClosed = false
 
   static async create (): Promise<RequestLog> {
     const log = new RequestLog(await mkdtemp(join(tmpdir(), 'fastify-typed-sse-demo-')))
@@ -27,13 +28,15 @@ export class RequestLog {
     this.path = join(folder, 'requests.log')
   }
 
-  /** Adds a line, with the time before it. */
+  /** Adds a line, with the time before it. Does nothing after `close()`. */
   write (text: string): void {
+    if (this.#isClosed) return
     this.#pending += `${new Date().toISOString()} ${text.slice(0, MAX_LINE).replace(/[\r\n]/g, ' ')}\n`
     this.#writing ??= this.#write()
   }
 
   async close (): Promise<void> {
+    this.#isClosed = true
     await this.#writing
     await rm(this.#folder, { recursive: true, force: true })
   }
