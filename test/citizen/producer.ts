@@ -11,8 +11,8 @@ export function frame (data: unknown): string {
 }
 
 /**
- * A source for one stream that never ends by itself. The test gives its events one by one, and sees whether its `finally`
- * block has run.
+ * A source that never ends by itself. The test gives its events one by one, and sees whether its `finally` block has run.
+ * Of several streams that it feeds one gets each event.
  */
 export interface Producer {
   /** How often the source was started. */
@@ -31,7 +31,8 @@ export interface Producer {
 
 export function createProducer (...first: unknown[]): Producer {
   const steps: Array<() => { data: unknown } | undefined> = first.map((data) => () => ({ data }))
-  let wake = (): void => {}
+  const waiting = new Set<() => void>()
+  const wake = (): void => { for (const resolve of waiting) resolve() }
   const add = (step: () => { data: unknown } | undefined): void => {
     steps.push(step)
     wake()
@@ -44,12 +45,13 @@ export function createProducer (...first: unknown[]): Producer {
     fail: (error) => add(() => { throw error }),
     source: async function * ({ signal }) {
       producer.started++
-      signal.addEventListener('abort', () => wake(), { once: true })
+      signal.addEventListener('abort', wake, { once: true })
       try {
         while (!signal.aborted) {
           const step = steps.shift()
           if (step === undefined) {
-            await new Promise<void>((resolve) => { wake = resolve })
+            await new Promise<void>((resolve) => { waiting.add(resolve) })
+            waiting.clear()
             continue
           }
           const event = step()
