@@ -3,6 +3,7 @@ import fastifyPlugin from 'fastify-plugin'
 import { SSEError } from '../errors.js'
 import { abortable, on } from '../stream/producers.js'
 import { StreamHub } from '../stream/hub.js'
+import { Http2Sessions } from './http2-sessions.js'
 import { StreamLimits } from './limits.js'
 import { resolvePluginOptions } from './options.js'
 import { createReplyMethod } from './reply.js'
@@ -21,7 +22,8 @@ async function registerSSE (app: FastifyInstance, given: SSEPluginOptions): Prom
   const { defaults, ...limits } = resolvePluginOptions(given)
   const hub = new StreamHub()
   const routes = new StreamRoutes(defaults)
-  const sse = createReplyMethod({ routes, limits: new StreamLimits(hub, limits) })
+  const sessions = new Http2Sessions()
+  const sse = createReplyMethod({ routes, limits: new StreamLimits(hub, limits), sessions })
 
   app.decorateReply('sse', sse as FastifyReply['sse'])
   app.decorate('sse', createApi(hub))
@@ -32,7 +34,7 @@ async function registerSSE (app: FastifyInstance, given: SSEPluginOptions): Prom
     routes.compile()
   })
   app.addHook('preClose', async () => {
-    await drain(app, hub)
+    await drain(app, hub, sessions)
   })
 }
 

@@ -6,6 +6,7 @@ import { hasLeft, isDelivered, type Exchange } from '../stream/peer.js'
 import type { StreamHandle } from '../stream/types.js'
 import { END_ID, MAX_ID_BYTES } from '../wire/frame.js'
 import { acceptsEventStream, MEDIA_TYPE } from './accept.js'
+import type { Http2Sessions } from './http2-sessions.js'
 import type { StreamLimits } from './limits.js'
 import type { StreamRoute, StreamRoutes } from './route.js'
 
@@ -17,6 +18,7 @@ type StreamingReply = FastifyReply & { [kStream]?: ReplyStream }
 export interface ReplyContext {
   readonly routes: StreamRoutes
   readonly limits: StreamLimits
+  readonly sessions: Http2Sessions
 }
 
 /** Makes the method that `reply.sse` is. */
@@ -41,7 +43,7 @@ class ReplyStream implements StreamHost {
   readonly #send: FastifyReply['send']
   #stream: EventStream | null = null
 
-  constructor (reply: StreamingReply, { routes, limits }: ReplyContext) {
+  constructor (reply: StreamingReply, { routes, limits, sessions }: ReplyContext) {
     if (reply[kStream] !== undefined) {
       throw new SSEError('FST_SSE_STREAM_EXISTS',
         'reply.sse() was called a second time for one reply. Make one source of both, for instance by a generator with two yield* in it.')
@@ -56,6 +58,7 @@ class ReplyStream implements StreamHost {
     this.request = reply.request
     this.exchange = { request: reply.request.raw, response: reply.raw }
     this.#route = routes.of(reply.request)
+    sessions.remember(reply.request)
     reply[kStream] = this
   }
 

@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse, Server } from 'node:http'
-import { constants, type Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from 'node:http2'
+import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
 import type { FastifyInstance } from 'fastify'
 import { MAX_DELAY_MS, type EventStream } from '../stream/event-stream.js'
 import type { StreamHub } from '../stream/hub.js'
 import { encodeRetry } from '../wire/encode.js'
 import { acceptsEventStream, MEDIA_TYPE } from './accept.js'
+import type { Http2Sessions } from './http2-sessions.js'
 import type { StreamRoute } from './route.js'
 
 /** How long a client may take to receive the end of its stream before it is cut off. */
@@ -18,19 +19,17 @@ const SPREAD_PER_STREAM_MS = 2
  * Ends all streams of a server that is closing. Run in `preClose`: while it is under way Fastify waits with closing the
  * server, so that each client receives its end, and with `onClose`, so that sources can still use what those hooks close.
  */
-export async function drain (app: FastifyInstance, hub: StreamHub): Promise<void> {
+export async function drain (app: FastifyInstance, hub: StreamHub, sessions: Http2Sessions): Promise<void> {
   const streams = [...hub.streams]
   turnAwayReconnects(app, streams)
   const spreadMs = Math.min(MAX_SPREAD_MS, streams.length * SPREAD_PER_STREAM_MS)
   // A handler that was waiting when the server began to close can still open a stream.
   hub.onOpened = (stream) => { void endOne(stream, 0, spreadMs) }
-  const sessions = new Set(streams.map(sessionOf))
   await Promise.all(streams.map((stream) => {
     const { drain, drainTimeoutMs } = (stream.settings as StreamRoute).options
     return endOne(stream, drain === 'finish' ? drainTimeoutMs : 0, spreadMs)
   }))
-  // Before Node 24 a server that closes waits for idle sessions.
-  for (const session of sessions) session?.close()
+  sessions.close(END_GRACE_MS)
 }
 
 async function endOne (stream: EventStream, finishMs: number, spreadMs: number): Promise<void> {
@@ -57,11 +56,6 @@ async function within (ms: number, work: Promise<void>): Promise<boolean> {
   } finally {
     clearTimeout(timer)
   }
-}
-
-function sessionOf (stream: EventStream): ServerHttp2Session | undefined {
-  const { raw } = stream.request as unknown as { raw: { stream?: { session?: ServerHttp2Session } } }
-  return raw.stream?.session
 }
 
 /**

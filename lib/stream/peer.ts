@@ -88,7 +88,8 @@ export function unsentBytes ({ request, response }: Exchange): number {
 
 /** Whether all of the response has been handed to the system. */
 export function isDelivered ({ response }: Exchange): boolean {
-  return 'stream' in response ? response.stream?.writableFinished === true : response.writableFinished
+  // The writable side of an HTTP/2 stream is finished too when the client has reset it: somebody must have ended the response.
+  return response.writableEnded && ('stream' in response ? response.stream?.writableFinished === true : response.writableFinished)
 }
 
 /**
