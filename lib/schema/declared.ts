@@ -194,7 +194,7 @@ function declare (want: Want, value: unknown, walk: Walk): unknown {
   }
   const isArray = Array.isArray(value)
   if (!view.types.has(isArray ? 'array' : 'object')) {
-    if (walk.mode === 'check') throw new UndeclarableError(`must be ${[...view.types].join(' or ') || 'absent'}`, walk.path, true)
+    if (walk.mode === 'check') throw new UndeclarableError(`must be ${typesOf(view)}`, walk.path, true)
     return isArray ? [] : withoutDeclared(value)
   }
   return isArray ? declareItems(view, value, walk) : declareProperties(view, value as Record<string, unknown>, walk)
@@ -206,10 +206,14 @@ function declarePrimitive (want: Want, value: unknown, walk: Walk): unknown {
   if (typeof value === 'number' && !Number.isFinite(value)) {
     const view = look(want, value, walk.views)
     // Where anything goes it leaves as null, which is what `JSON.stringify` has for it.
-    if (!view.isOpen && (view.types.has('number') || view.types.has('integer'))) throw new UndeclarableError('must be a finite number', walk.path, true)
+    if (!view.isOpen) throw new UndeclarableError(`must be ${typesOf(view)}`, walk.path, true)
     return null
   }
   return value
+}
+
+function typesOf ({ types }: View): string {
+  return types.size === 0 ? 'absent' : [...types].join(' or ')
 }
 
 function declareItems (view: View, array: unknown[], walk: Walk): unknown[] {

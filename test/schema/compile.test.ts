@@ -109,6 +109,7 @@ t.test('both engines say the same of what JSON does not have', async (t) => {
     ['NaN is no number', Type.Number(), NaN, false],
     ['nor is Infinity', Type.Number(), -Infinity, false],
     ['nor NaN null', Type.Union([Type.Number(), Type.Null()]), NaN, false],
+    ['nor NaN in place of an object', Type.Union([Type.Object({ x: Type.Any() }), Type.Null()]), NaN, false],
     ['minus zero is zero', Type.Literal(0), -0, true],
     ['a fraction is no integer', Type.Integer(), 1.5, false],
     ['a boxed string is no string', Type.String(), Object('a'), false],
