@@ -25,8 +25,7 @@ function wantedPort (): number | undefined {
   return Number(PORT)
 }
 
-async function listen (app: FastifyInstance): Promise<void> {
-  const wanted = wantedPort()
+async function listen (app: FastifyInstance, wanted: number | undefined): Promise<void> {
   for (let port = wanted ?? DEFAULT_PORT; ; port++) {
     try {
       await app.listen({ port, host })
@@ -49,8 +48,9 @@ function urlOf (app: FastifyInstance): string {
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
 }
 
+const port = wantedPort()
 const app = await createDemo()
-await listen(app)
+await listen(app, port)
 const url = urlOf(app)
 process.stdout.write(`
   The demo of fastify-typed-sse is running.
