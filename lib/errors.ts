@@ -65,15 +65,21 @@ export class StreamClosedError extends SSEError {
 }
 
 /**
- * A value as it may stand in a message: one line, at most 80 characters.
+ * A value as it may stand in a message: one line, at most 80 characters. Never throws, whatever the value does.
  */
 export function show (value: unknown): string {
-  let text: string | undefined
-  try {
-    text = typeof value === 'string' ? JSON.stringify(value) : typeof value === 'function' ? `function ${value.name}` : JSON.stringify(value)
-  } catch {}
-  text ??= String(value)
+  const text = textOf(value).replace(/\s+/g, ' ')
   return text.length > 80 ? text.slice(0, 77) + '...' : text
+}
+
+function textOf (value: unknown): string {
+  if (typeof value === 'function') return `function ${value.name}`
+  if (typeof value !== 'object' && typeof value !== 'string') return String(value)
+  try {
+    return JSON.stringify(value) ?? Object.prototype.toString.call(value)
+  } catch {
+    return Object.prototype.toString.call(value)
+  }
 }
 
 /**

@@ -72,13 +72,13 @@ export class EventEncoder {
   #encode (event: unknown, report: InvalidEventReport): string {
     if (typeof event !== 'object' || event === null) throw malformed(event)
     const { event: type, data, id, retry } = event as { event?: unknown, data?: unknown, id?: string, retry?: number }
-    if (this.#entries === null) return this.#encodeUntyped(type, data, id, retry)
+    if (this.#entries === null) return this.#encodeUntyped(event)
     const entry = this.#entries.get(type as string)
     if (entry === undefined) {
       const error = undeclared(event, type, this.#entries)
       if (this.#validation === 'throw' || this.#validation === 'drop' || typeof type !== 'string') throw error
       if (this.#validation === 'report') report(error)
-      return this.#encodeUntyped(type, data, id, retry)
+      return this.#encodeUntyped(event)
     }
     if (this.#validation !== 'off' && !entry.check(data)) {
       const error = invalid(entry, data)
@@ -95,25 +95,26 @@ export class EventEncoder {
     return encodeText(entry, text, id, retry)
   }
 
-  #encodeUntyped (type: unknown, data: unknown, id: string | undefined, retry: number | undefined): string {
-    if (type !== undefined && typeof type !== 'string') throw malformed({ event: type, data })
+  #encodeUntyped (event: object): string {
+    const { event: type, data, id, retry } = event as { event?: unknown, data?: unknown, id?: string, retry?: number }
+    if (type !== undefined && typeof type !== 'string') throw malformed(event)
     if (type !== undefined && isReservedEventType(type)) {
       throw new SSEError('FST_SSE_EVENT_TYPE_RESERVED',
         `The event type ${show(type)} is reserved: \`error\` and \`open\` are EventSource's own, \`sse.\` is this package's. Choose another name.`,
         { eventType: type })
     }
-    return encodeLineEvent(encodeHead(type), toJSON(type, data), id, retry)
+    return encodeLineEvent(encodeHead(type), toJSON(event, type, data), id, retry)
   }
 }
 
-function toJSON (type: string | undefined, data: unknown): string {
+function toJSON (event: unknown, type: string | undefined, data: unknown): string {
   let text: string | undefined
   try {
     text = JSON.stringify(data)
   } catch (error) {
     throw notSerializable(type, error)
   }
-  if (text === undefined) throw malformed({ event: type, data })
+  if (text === undefined) throw malformed(event)
   return text
 }
 
@@ -127,7 +128,7 @@ function stringifyInvalid (entry: Entry, data: unknown): string {
     const text = entry.stringify(data)
     if (typeof text === 'string') return text
   } catch {}
-  return toJSON(entry.type, data)
+  return toJSON({ event: entry.type, data }, entry.type, data)
 }
 
 /** @param hint a sentence on what to do */

@@ -30,12 +30,16 @@ export interface OnOptions {
  * })
  * ```
  *
- * @param emitter a Node `EventEmitter`
+ * @param emitter a Node `EventEmitter`; the types of its arguments are those of `EventEmitter<{ price: [number] }>`
  * @param name the event to listen to
  * @throws FST_SSE_OPTION_INVALID for a missing signal or a `maxWaiting` out of range
  */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- as EventEmitter itself types what it emits
-export function on<Args extends unknown[] = any[]> (emitter: EventEmitter, name: string | symbol, options: OnOptions): AsyncIterableIterator<Args> {
+export function on<Events extends Record<keyof Events, unknown[]>, Name extends keyof Events & (string | symbol)> (
+  emitter: EventEmitter<Events>, name: Name, options: OnOptions
+): AsyncIterableIterator<Events[Name]>
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- as an EventEmitter without type arguments has it
+export function on<Args extends unknown[] = any[]> (emitter: EventEmitter, name: string | symbol, options: OnOptions): AsyncIterableIterator<Args>
+export function on<Args extends unknown[]> (emitter: EventEmitter, name: string | symbol, options: OnOptions): AsyncIterableIterator<Args> {
   const { signal, maxWaiting = 1024, onDropped } = options ?? {}
   requireSignal(signal, 'app.sse.on(emitter, name, { signal })')
   if (!Number.isInteger(maxWaiting) || maxWaiting < 1) {
