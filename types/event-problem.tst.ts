@@ -14,6 +14,7 @@ expect<Says<{ event: 'removed', data: any }, never>>()
 expect<Says<{ event: 'removed' | 'closing', data: any, id: 0 }, never>>()
 expect<Says<{ readonly event: 'removed', readonly data: { readonly id: 1 } }, never>>()
 expect<Says<{ event: 'removed', data: { id: 1, toString: () => string, reason: undefined } }, never>>()
+
 // Inference depends on this one: see Unjudged.
 expect<Says<Unjudged<Order>, never>>()
 
@@ -49,11 +50,15 @@ expect<Says<Line<Array<{ sku: string, count: 1, price: 2 }>>, "event 'created': 
 expect<Says<{ event: 'created', data: Created & { note: 1 } }, "event 'created': data.note is not a string">>()
 expect<Says<{ event: 'created', data: Omit<Created, 'kind'> & { kind: 'fax' } }, "event 'created': data.kind does not match its schema">>()
 
-// Each mistake has its sentence.
+// Each event that is wrong has its sentences: the outermost ones.
 
 expect<Says<
-  { event: 'moved', data: null } | { event: 'count', data: 1 } | { event: 'removed', data: { id: 1, by: 2 }, at: 3 },
-  "event 'moved' is not declared" | "event 'removed': data.by is not declared" | "event 'removed': at is not declared"
+  { event: 'moved', data: null } | { event: 'count', data: 1 } | { event: 'removed', data: { id: 1, by: 2, at: 3 } },
+  "event 'moved' is not declared" | "event 'removed': data.by is not declared" | "event 'removed': data.at is not declared"
+>>()
+expect<Says<
+  { event: 'removed', data: { id: 1, by: 2 }, at: 3, to: 4 },
+  "event 'removed': at is not declared" | "event 'removed': to is not declared"
 >>()
 
 // Without a declaration.

@@ -1,7 +1,6 @@
-import type { Static, TSchema } from '@sinclair/typebox'
 import type { FastifySchema, FastifyTypeProvider, RouteGenericInterface } from 'fastify'
 import type { EventProblem, Unjudged } from '../lib/schema/event-problem.js'
-import type { kEventContract, TypedEvent } from '../lib/schema/events.js'
+import type { kEventContract, StaticOf, TypedEvent } from '../lib/schema/events.js'
 import type { Source, SourceEvent, StreamHandle, UntypedEvent } from '../lib/stream/types.js'
 import type { RouteStreamOptions, SSEApi } from '../lib/plugin/types.js'
 
@@ -24,9 +23,7 @@ type ProvidedEvent<M, Provider extends FastifyTypeProvider> = {
 
 /** What the route's type provider makes of a schema, else what TypeBox does. */
 type ProvidedData<S, Provider extends FastifyTypeProvider> = (Provider & { schema: S })['serializer'] extends infer Data
-  ? unknown extends Data
-    ? S extends TSchema ? Static<S> : unknown
-    : Data
+  ? unknown extends Data ? StaticOf<S> : Data
   : never
 
 /** Adds nothing to the type of a source whose events are right, and {@link Refused} to the type of another. */

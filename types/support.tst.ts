@@ -6,7 +6,8 @@ import './fastify.js'
 /** True for two types that are the same, to the last `readonly` and `any`. */
 export type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false
 
-/** Compiles for `true` alone. */
+/** Compiles for `true` alone: as a type, and as a statement. */
+export type Expect<T extends true> = T
 export declare function expect<T extends true> (): T
 
 /** A type that can be looked at and has no value. */

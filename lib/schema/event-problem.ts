@@ -15,30 +15,24 @@ export type EventProblem<E, Ev> = IsAny<E> extends true
   : typeof kUnjudged extends KeyOf<E> ? never : ProblemOf<E, Ev>
 
 /**
- * What inference takes for an event before it is judged: anything, so that a wrong event reaches {@link EventProblem}
- * and gets a sentence; and `Ev`, so that an editor completes it and literals stay literal.
+ * What TypeScript takes for an event before it is judged: anything, so that a wrong event gets as far as
+ * {@link EventProblem} and a sentence; and `Ev`, so that an editor completes it and literals stay literal.
  *
  * It passes the judgement itself. If it did not, TypeScript would infer a source to be of this type and nothing closer.
  */
-export type Unjudged<Ev> = Ev | AnyEvent | {} | null | undefined
+export type Unjudged<Ev> = Ev | Marked | {} | null | undefined
 
-interface AnyEvent {
+interface Marked {
   readonly [kUnjudged]?: never
-  // Beside a type like this one, an event type that is not declared stays a literal too, so that it can be named.
-  event?: Uppercase<string> | {} | null
 }
 
 declare const kUnjudged: unique symbol
 
 type ProblemOf<E, Ev> = E extends unknown
-  ? [E] extends [Ev] ? ExcessOfEvent<E, OfSameType<E, Ev>> : MismatchOfEvent<E, Ev>
+  ? [E] extends [Ev] ? ExcessOfKeys<E, OfSameType<E, Ev>, `${Subject<E>}: `, MaxDepth> : MismatchOfEvent<E, Ev>
   : never
 
 // Events
-
-type ExcessOfEvent<E, Ev> =
-  | ExcessKeys<E, Ev, `${Subject<E>}: `>
-  | Excess<Prop<E, 'data'>, Prop<Ev, 'data'>, `${Subject<E>}: data`>
 
 type MismatchOfEvent<E, Ev> = [unknown] extends [E]
   ? 'nothing is known of the events that the source gives: give it a type'
@@ -75,48 +69,48 @@ type Subject<E> = E extends { event: infer Type extends string }
   ? string extends Type ? 'event' : `event '${Type}'`
   : 'event'
 
-// Data that fits, and has more than is declared
+// What fits, and has more than is declared
 
-/** How deep data is looked into for undeclared properties. Below, they pass. */
+/** How many levels are looked into for properties that are not declared: the event, and eight of data. Below, they pass. */
 type MaxDepth = 8
+type Less = [never, 0, 1, 2, 3, 4, 5, 6, 7]
 
-type Excess<E, D, Path extends string, Depth extends 0[] = []> = IsAny<E> extends true
+type Excess<E, D, Path extends string, Depth extends number> = E extends Atom
   ? never
-  : Depth['length'] extends MaxDepth
-    ? never
-    // What the declared type covers as a whole has nothing more in it. This ends with types that contain themselves.
-    : [unknown] extends [D] ? never : [D] extends [E] ? never : ExcessOf<E, D, Path, Depth>
+  // What the declared type covers as a whole has nothing more in it. This ends with types that contain themselves.
+  : [D] extends [E]
+      ? never
+      : E extends readonly unknown[]
+        ? Depth extends 0 ? never : Excess<E[number], ElementOf<D>, `${Path}[]`, Less[Depth]>
+        : ExcessOfKeys<E, Fitting<E, D>, `${Path}.`, Depth>
 
-type ExcessOf<E, D, Path extends string, Depth extends 0[]> = E extends Atom
-  ? never
-  : E extends readonly unknown[]
-    ? Excess<E[number], Extract<D, readonly unknown[]>[number], `${Path}[]`, [...Depth, 0]>
-    : ExcessOfObject<E, Fitting<E, D>, Path, Depth>
-
-type ExcessOfObject<E, D, Path extends string, Depth extends 0[]> = [KeyOf<D>] extends [never]
+type ExcessOfKeys<E, D, Prefix extends string, Depth extends number, Declared = KeyOf<D>> = [Declared] extends [never]
   ? never
   : Either<
-    ExcessKeys<E, D, `${Path}.`>,
-    { [K in keyof E & KeyOf<D> & Printable]-?: Excess<E[K], Prop<D, K>, `${Path}.${K}`, [...Depth, 0]> }[keyof E & KeyOf<D> & Printable]
+    [keyof E] extends [Declared] ? never : ExcessKeys<E, Exclude<keyof E, Declared>, Prefix>,
+    Depth extends 0 ? never : ExcessInside<E, D, Prefix, Less[Depth]>
   >
 
-// A property that is undefined or a function never reaches the wire: the methods of an object may stay.
-type ExcessKeys<E, D, Prefix extends string> = {
-  [K in Exclude<keyof E, KeyOf<D>> & Printable]-?: E[K] extends Unsent ? never : `${Prefix}${K} is not declared`
-}[Exclude<keyof E, KeyOf<D>> & Printable]
+// Undefined and functions never reach the wire: the methods of an object may stay.
+type ExcessKeys<E, Keys extends keyof E, Prefix extends string> = {
+  [K in Keys & Named]-?: E[K] extends Unsent ? never : {} extends Record<K, 1> ? never : `${Prefix}${K} is not declared`
+}[Keys & Named]
+
+type ExcessInside<E, D, Prefix extends string, Depth extends number> = {
+  // Most properties are atoms: asking first saves most of the work.
+  [K in keyof E]-?: E[K] extends Atom ? never : Excess<E[K], Prop<D, K>, `${Prefix}${K & Named}`, Depth>
+}[keyof E]
 
 /** The members of a union that a value is assignable to by itself; all of them when it needs several. */
-type Fitting<E, D> = [D extends unknown ? E extends D ? D : never : never] extends [infer Some]
-  ? [Some] extends [never] ? D : Some
-  : never
+type Fitting<E, D> = IsUnion<D> extends true ? Either<D extends unknown ? E extends D ? D : never : never, D> : D
 
-// Data that does not fit
+// What does not fit
 
 type MismatchOfKeys<E, D, Prefix extends string> = {
-  [K in keyof D & Printable]-?: K extends keyof E
+  [K in keyof D & Named]-?: K extends keyof E
     ? [E[K]] extends [D[K]] ? never : Mismatch<E[K], Exclude<D[K], undefined>, `${Prefix}${K}`>
     : {} extends Pick<D, K> ? never : `${Prefix}${K} is missing`
-}[keyof D & Printable]
+}[keyof D & Named]
 
 type Mismatch<E, D, Path extends string> = [unknown] extends [E]
   ? `${Path} is unknown`
@@ -136,7 +130,7 @@ type MismatchOf<E, D, Path extends string> = D extends Atom
 
 type Atom = string | number | bigint | boolean | symbol | null | undefined | ((...args: never) => unknown)
 type Unsent = undefined | ((...args: never) => unknown)
-type Printable = string | number
+type Named = string | number
 
 type Name<T> = T extends string
   ? string extends T ? 'a string' : `'${T}'`
@@ -151,6 +145,7 @@ type Either<First, Second> = [First] extends [never] ? Second : First
 
 type KeyOf<T> = T extends unknown ? keyof T : never
 type Prop<T, K> = T extends unknown ? K extends keyof T ? T[K] : never : never
+type ElementOf<T> = T extends readonly (infer Element)[] ? Element : never
 type IsAny<T> = 0 extends 1 & T ? true : false
 // boolean is a union too, and has a name.
 type IsUnion<T, U = T> = [T] extends [boolean] ? false : T extends unknown ? [U] extends [T] ? false : true : never

@@ -1,4 +1,4 @@
-import { Type, type Static, type StringOptions, type TSchema, type TString } from '@sinclair/typebox'
+import { Type, type StringOptions, type TSchema, type TString } from '@sinclair/typebox'
 import { SSEError, show } from '../errors.js'
 
 /**
@@ -15,8 +15,22 @@ export const kEventContract: unique symbol = Symbol.for('fastify-typed-sse.event
  */
 export const TEXT_KEYWORD = 'x-sse-data'
 
+/**
+ * A TypeBox schema, as far as types need one.
+ *
+ * TypeBox has its types twice, for ES modules and for CommonJS, and TypeScript takes the two for different. What this
+ * asks for is the same in both.
+ */
+export interface EventSchema {
+  params: unknown[]
+  static: unknown
+}
+
+/** What a TypeBox schema describes; `unknown` for any other schema. */
+export type StaticOf<S> = S extends EventSchema ? (S & { params: [] })['static'] : unknown
+
 /** Event type → schema of its data. */
-export type EventMap = Readonly<Record<string, TSchema>>
+export type EventMap = Readonly<Record<string, EventSchema>>
 
 /** The fields of an event beside its type and data. */
 export interface EventFields {
@@ -50,7 +64,7 @@ export interface EventContract<M extends EventMap = any> {
   /** Event type → schema. Frozen, without a prototype. Spread it to compose: `defineEvents({ ...A.schemas, ...B.schemas })`. */
   readonly schemas: Readonly<M>
   /** Event type → function that makes an event of it. Frozen, without a prototype. */
-  readonly make: { readonly [K in keyof M & string]: EventMaker<K, Static<M[K]>> }
+  readonly make: { readonly [K in keyof M & string]: EventMaker<K, StaticOf<M[K]>> }
 }
 
 /**
@@ -60,10 +74,7 @@ export type EventOf<D> = D extends { readonly [kEventContract]: true, readonly s
   ? EventOfMap<M>
   : EventOfMap<D>
 
-type EventOfMap<M> = { [K in keyof M & string]: TypedEvent<K, DataOf<M[K]>> }[keyof M & string]
-
-/** The static type of a TypeBox schema; `unknown` for any other. */
-type DataOf<S> = S extends TSchema ? Static<S> : unknown
+type EventOfMap<M> = { [K in keyof M & string]: TypedEvent<K, StaticOf<M[K]>> }[keyof M & string]
 
 // `any` is assignable to null as well, and must not make data optional.
 type IsNull<T> = 0 extends 1 & T ? false : [T] extends [null] ? true : false
