@@ -5,10 +5,8 @@ import { expect, type Equal } from './support.tst.js'
 declare const sse: SSEApi
 declare const signal: AbortSignal
 
-class Ticker extends EventEmitter<{ price: [symbol: string, price: number] }> {}
-
 // The arguments are those that the emitter declares.
-const prices = sse.on(new Ticker(), 'price', { signal })
+const prices = sse.on(new EventEmitter<{ price: [symbol: string, price: number] }>(), 'price', { signal })
 expect<Equal<typeof prices, AsyncIterableIterator<[symbol: string, price: number]>>>()
 
 // Of an emitter without declared events they are anything, unless they are given.
