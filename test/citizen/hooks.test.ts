@@ -1,5 +1,5 @@
 import net from 'node:net'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import t from 'tap'
 import { createApp, listen } from '../support/app.js'
 import { connect } from '../support/client.js'
@@ -216,4 +216,54 @@ t.test('when the client leaves during a slow hook the source never starts', asyn
       await app.close()
     }
   }
+})
+
+t.test('request.routeOptions, which Fastify builds anew each time, is looked at once for a stream', async (t) => {
+  const { app } = await createApp(t)
+  let looks = 0
+  app.addHook('onRequest', async (request) => {
+    const { routeOptions } = request
+    Object.defineProperty(request, 'routeOptions', {
+      get () {
+        looks++
+        return routeOptions
+      }
+    })
+  })
+  app.get('/', (_request, reply) => reply.sse(Array.from({ length: 100 }, (_, n) => ({ data: n }))))
+  await app.inject('/')
+  await nothingLeft(app)
+  t.equal(looks, 1)
+})
+
+t.test('what a handler does with the promise of its stream adds no listener to the response', async (t) => {
+  const { app } = await createApp(t)
+  const counts: Array<Record<string, number>> = []
+  const producers: Array<ReturnType<typeof createProducer>> = []
+  const handlers: Record<string, (reply: FastifyReply) => unknown> = {
+    '/returned': (reply) => reply.sse(producers.at(-1)!.source),
+    '/awaited': async (reply) => { await reply.sse(producers.at(-1)!.source) },
+    '/left-alone': (reply) => { reply.sse(producers.at(-1)!.source) }
+  }
+  for (const [url, handler] of Object.entries(handlers)) {
+    app.get(url, (_request, reply) => {
+      producers.push(createProducer(1))
+      const { raw } = reply
+      setImmediate(() => setImmediate(() => {
+        counts.push(Object.fromEntries(raw.eventNames().map((name) => [String(name), raw.listenerCount(name)])))
+      }))
+      return handler(reply)
+    })
+  }
+  const { origin } = await listen(app)
+  for (const url of Object.keys(handlers)) {
+    const client = await connect(t, origin + url)
+    await client.events(1)
+    await until(() => counts.length === producers.length)
+    client.fin()
+    await nothingLeft(app)
+  }
+  t.strictSame(counts[1], counts[0])
+  t.strictSame(counts[2], counts[0])
+  t.strictSame(producers.map(({ returned }) => returned), [1, 1, 1])
 })

@@ -252,7 +252,7 @@ t.test('a pipelined stream that waits does not end the one before it, however lo
     const socket = await rawConnect(t, port, `GET /first HTTP/1.1\r\nHost: x\r\n\r\nGET ${url} HTTP/1.1\r\nHost: x\r\n\r\n`)
     await socket.until(frame(1))
     // What stalls by its own fault is cut off meanwhile, twice.
-    for (const _ of [1, 2]) {
+    for (let n = 0; n < 2; n++) {
       const control = await rawConnect(t, port, 'GET /control HTTP/1.1\r\nHost: x\r\n\r\n')
       control.pause()
       await once(controlled, 'end')
