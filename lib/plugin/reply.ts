@@ -134,6 +134,7 @@ class ReplyStream implements StreamHost {
     const stream = new EventStream(this.#route, this.#limits.hub, this, key)
     this.#stream = stream
     this.#reply.send = guardedSend
+    stopTimeouts(this.exchange, this.request)
     this.#limits.hub.onOpened?.(stream)
     return stream
   }
@@ -281,4 +282,22 @@ function closedHandle (closed: Promise<void>): StreamHandle<unknown> {
     get signal () { return AbortSignal.abort() },
     closed
   }
+}
+
+/**
+ * A stream may be silent for as long as it likes, and has its own measures of a client that is gone.
+ *
+ * Fastify's handler timeout bounds the time until there is an answer, and this is one; Fastify itself stops that timer for
+ * `reply.hijack()` alone. The connection timeout is set anew by Node when the response is over.
+ */
+function stopTimeouts (exchange: Exchange, request: FastifyRequest): void {
+  for (const symbol of Object.getOwnPropertySymbols(request)) {
+    if (symbol.description !== 'fastify.request.timeoutTimer') continue
+    const timers = request as unknown as Record<symbol, ReturnType<typeof setTimeout> | null>
+    clearTimeout(timers[symbol] ?? undefined)
+    timers[symbol] = null
+  }
+  const { socket, httpVersionMajor } = exchange.request
+  // `inject` has no real socket.
+  if (httpVersionMajor < 2 && typeof socket.setTimeout === 'function') socket.setTimeout(0)
 }

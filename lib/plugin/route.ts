@@ -3,7 +3,7 @@ import { compileEvents } from '../schema/compile.js'
 import { EventEncoder } from '../schema/encoder.js'
 import { resolveEvents } from '../schema/events.js'
 import { assertJSONSchema } from '../schema/json-schema.js'
-import { MAX_DELAY_MS, type StreamHost, type StreamSettings } from '../stream/event-stream.js'
+import type { StreamHost, StreamSettings } from '../stream/event-stream.js'
 import { encodeComment, encodeRetry } from '../wire/encode.js'
 import { resolveOptions, type ResolvedOptions } from './options.js'
 
@@ -72,9 +72,6 @@ export class StreamRoutes {
     this.#uncompiled.push(streamRoute)
     // Fastify copies `config` with its symbols, for this route and for the HEAD route that it derives.
     route.config = { ...route.config, [kRoute]: streamRoute } as typeof route.config & object
-    // A handler timeout would cut the stream off, and cannot be told about it once the request runs.
-    const timeout = route.handlerTimeout ?? (instance.initialConfig as { handlerTimeout?: number }).handlerTimeout ?? 0
-    if (timeout > 0) route.handlerTimeout = MAX_DELAY_MS
   }
 
   /** Builds all checks and serializers. Run when the application is ready: only then all `addSchema` calls are made. */
