@@ -149,10 +149,6 @@ function checkedMap (map: unknown): Readonly<Record<string, TSchema>> {
   if (isSchema(map)) {
     throw new SSEError('FST_SSE_SCHEMA_INVALID', 'The events are one schema. Declare an object: event type → schema of its data.', { value: map })
   }
-  const [symbol] = Object.getOwnPropertySymbols(map)
-  if (symbol !== undefined) {
-    throw new SSEError('FST_SSE_EVENT_TYPE_INVALID', `The event type is ${String(symbol)}. Use a string.`, { eventType: symbol })
-  }
   const checked: Record<string, TSchema> = Object.create(null)
   for (const [eventType, schema] of Object.entries(map)) {
     checkEventType(eventType)

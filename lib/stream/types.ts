@@ -1,4 +1,3 @@
-import type { ReadableStream } from 'node:stream/web'
 import type { FastifyRequest } from 'fastify'
 
 /**
@@ -54,7 +53,12 @@ export interface StreamContext {
 }
 
 /** Events that can be pulled: an `AsyncIterable`, an `Iterable`, a Node `Readable` in object mode or a web `ReadableStream`. */
-export type SourceIterable<E> = AsyncIterable<E> | Iterable<E> | ReadableStream<E>
+export type SourceIterable<E> = AsyncIterable<E> | Iterable<E> | WebStream<E>
+
+/** What is read of a web `ReadableStream`; with the types of some browsers' libraries it is no `AsyncIterable`. */
+export interface WebStream<E> {
+  getReader (): { read (): Promise<{ done: boolean, value?: E | undefined }> }
+}
 
 /** Where the events of a stream come from: something that can be pulled, or a function that gives it. */
 export type Source<E> = SourceIterable<E> | ((ctx: StreamContext) => SourceIterable<E> | Promise<SourceIterable<E>>)
@@ -64,7 +68,10 @@ export type SourceEvent<S> = S extends (...args: never) => infer Returned ? Pull
 
 type Pulled<S> = S extends AsyncIterable<infer E> | Iterable<infer E>
   ? E
-  : S extends ReadableStream<infer E> ? E : never
+  // `getReader` has overloads, of which inference sees the last. What a stream may be piped to says the same.
+  : S extends { pipeTo (destination: { getWriter (): { write (chunk: infer E): unknown } }): unknown }
+    ? Exclude<E, undefined>
+    : S extends WebStream<infer E> ? E : never
 
 /** A stream that events are pushed into. */
 export interface StreamHandle<E> {

@@ -1,6 +1,6 @@
 declare const typebox: typeof import('@sinclair/typebox')
-declare const events: typeof import('../../lib/schema/events.js')
-declare const support: typeof import('../../types/support.tst.js')
+declare const events: typeof import('../lib/schema/events.js')
+declare const support: typeof import('./support.tst.js')
 
 // A CommonJS module declares events with the types that TypeBox has for CommonJS.
 
