@@ -106,25 +106,40 @@ type Fitting<E, D> = IsUnion<D> extends true ? Either<D extends unknown ? E exte
 
 // What does not fit
 
-type MismatchOfKeys<E, D, Prefix extends string> = {
+type MismatchOfKeys<E, D, Prefix extends string, Depth extends number = MaxDepth> =
+  Either<MismatchHere<E, D, Prefix>, Depth extends 0 ? never : MismatchInside<E, D, Prefix, Less[Depth]>>
+
+type MismatchHere<E, D, Prefix extends string> = {
   [K in keyof D & Named]-?: K extends keyof E
-    ? [E[K]] extends [D[K]] ? never : Mismatch<E[K], Exclude<D[K], undefined>, `${Prefix}${K}`>
+    ? [E[K]] extends [D[K]]
+        // With exactOptionalPropertyTypes.
+        ? Pick<E, K> extends Pick<D, K> ? never : `${Prefix}${K} may be undefined: leave it out then`
+        : D[K] extends Atom ? Mismatch<E[K], Exclude<D[K], undefined>, `${Prefix}${K}`, 0> : never
     : {} extends Pick<D, K> ? never : `${Prefix}${K} is missing`
 }[keyof D & Named]
 
-type Mismatch<E, D, Path extends string> = [unknown] extends [E]
-  ? `${Path} is unknown`
-  : IsUnion<D> extends true ? `${Path} does not match its schema` : MismatchOf<E, D, Path>
+type MismatchInside<E, D, Prefix extends string, Depth extends number> = {
+  [K in keyof D & keyof E & Named]-?: [E[K]] extends [D[K]] ? never : Mismatch<E[K], Exclude<D[K], undefined>, `${Prefix}${K}`, Depth>
+}[keyof D & keyof E & Named]
 
-type MismatchOf<E, D, Path extends string> = D extends Atom
+type Mismatch<E, D, Path extends string, Depth extends number> = [unknown] extends [E]
+  ? `${Path} is unknown`
+  : IsUnion<D> extends true ? `${Path} does not match its schema` : MismatchOf<E, D, Path, Depth>
+
+type MismatchOf<E, D, Path extends string, Depth extends number> = D extends Atom
   ? `${Path} is not ${Name<D>}`
   : D extends readonly unknown[]
-    ? E extends readonly unknown[]
-      ? number extends D['length'] ? Mismatch<E[number], D[number], `${Path}[]`> : `${Path} does not match its schema`
-      : `${Path} is not an array`
+    ? E extends readonly unknown[] ? MismatchOfArray<E, D, Path, Depth> : `${Path} is not an array`
     : E extends Atom | readonly unknown[]
       ? `${Path} is not an object`
-      : Either<MismatchOfKeys<E, D, `${Path}.`>, `${Path} does not match its schema`>
+      : Either<MismatchOfKeys<E, D, `${Path}.`, Depth>, `${Path} does not match its schema`>
+
+type MismatchOfArray<E extends readonly unknown[], D extends readonly unknown[], Path extends string, Depth extends number> =
+  [E[number]] extends [D[number]]
+    ? E extends unknown[] ? `${Path} does not match its schema` : `${Path} is readonly: hand over a copy`
+    : Depth extends 0
+      ? `${Path} does not match its schema`
+      : number extends D['length'] ? Mismatch<E[number], D[number], `${Path}[]`, Less[Depth]> : `${Path} does not match its schema`
 
 // Types
 

@@ -12,6 +12,8 @@ export interface BodyOwner {
   attachResponse (endsResponse: boolean): boolean
   /** Something else reads the body: push into it from now on, until `push` answers false; then wait for the next call. */
   attachBody (): void
+  /** Nobody listens to the body any more: it may be forgotten. */
+  bodyDone (): void
   /** Whoever read the body gave it up. */
   bodyDestroyed (): void
 }
@@ -35,10 +37,25 @@ export class StreamBody extends Readable {
 
   override pipe<T extends NodeJS.WritableStream> (destination: T, options?: { end?: boolean }): T {
     if (destination as NodeJS.WritableStream === this.#owner.response && !this.#isDirect) {
-      this.#isDirect = this.#owner.attachResponse(options?.end !== false)
-      if (this.#isDirect) return destination
+      const endsResponse = options?.end !== false
+      this.#isDirect = this.#owner.attachResponse(endsResponse)
+      if (this.#isDirect) {
+        if (endsResponse && this.listenerCount('end') === 1) this.#leave()
+        return destination
+      }
     }
     return super.pipe(destination, options)
+  }
+
+  /**
+   * Without trailers Fastify only wants to hear whether the payload ended before the response closed. It hears that now,
+   * and what it listens with, 1.4 KB for each stream with the body itself, can go. (Somebody else who listens for the end
+   * is told when it comes.)
+   */
+  #leave (): void {
+    this.emit('end')
+    this.removeAllListeners()
+    this.#owner.bodyDone()
   }
 
   override _read (): void {

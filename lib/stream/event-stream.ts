@@ -8,11 +8,8 @@ import type { StreamHub } from './hub.js'
 import { cutOff, isDelivered, isQueued, unsentBytes, unwatchPeer, watchPeer, type Exchange, type PeerWatcher } from './peer.js'
 import { TimerEntry } from './shared-timer.js'
 import { isThenable, openSource, type Puller } from './source.js'
-import { flushAtTurnEnd, type Flushable } from './turn.js'
+import { batchSize, flushAtTurnEnd, type Flushable } from './turn.js'
 import type { CloseReason, StreamContext } from './types.js'
-
-/** Frames that may wait for the response before the source is no longer pulled, in UTF-16 code units. */
-const BATCH_SIZE = 64 * 1024
 
 /** How long a stream waits for its first event before it answers with headers and the opening comment. */
 const COMMIT_DELAY_MS = 50
@@ -66,6 +63,8 @@ export interface StreamEnd {
   readonly isRefused: boolean
 }
 
+const kStream = Symbol('sse.stream')
+
 /**
  * Where a stream stands. It only ever moves down this list.
  *
@@ -80,7 +79,7 @@ const State = { Opening: 0, Open: 1, Ending: 2, Closed: 3 } as const
  * One event stream: from a source, through the check, into a response that takes bytes at its own pace.
  *
  * Frames gather in `#pending` and leave in one write when the turn of the event loop ends. The source is pulled only
- * while the response takes bytes and less than a batch is pending, so a client that does not read costs one batch.
+ * while the response takes bytes and less than a batch (64 KiB) is pending, so a client that does not read costs one batch.
  * However the stream ends, it ends once: the signal aborts, the source is told to return, every wait is released, every
  * listener and timer is removed, and {@link StreamHost.closed} is called with the reason.
  */
@@ -94,11 +93,13 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
   readonly settings: StreamSettings
   readonly #hub: StreamHub
   readonly #host: StreamHost
-  readonly #body: StreamBody
+  /** null once nobody listens to it any more. */
+  #body: StreamBody | null
   #resolveClosed!: () => void
   #state: number = State.Opening
   #target: 'none' | 'response' | 'body' = 'none'
   #endsResponse = true
+  #hasHead = false
   #hasEnded = false
 
   #pending = ''
@@ -121,8 +122,6 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
   #events = 0
   #commitTimer: ReturnType<typeof setTimeout> | null
   #ageTimer: ReturnType<typeof setTimeout> | null = null
-  readonly #onClose = (): void => this.#responseClosed()
-  readonly #onDrain = (): void => this.#drained()
 
   constructor (settings: StreamSettings, hub: StreamHub, host: StreamHost, key?: string) {
     super()
@@ -134,7 +133,8 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     this.#body = new StreamBody(this)
     hub.add(this)
     // Before the framework's own listeners: when the client leaves, the body must have ended by the time those look.
-    host.exchange.response.on('close', this.#onClose)
+    ;(host.exchange.response as StreamedResponse)[kStream] = this
+    host.exchange.response.on('close', onResponseClose)
     watchPeer(host.exchange, this)
     this.#commitTimer = setTimeout(() => this.#commit(), COMMIT_DELAY_MS)
     if (settings.maxAgeMs > 0) this.endAfter(settings.maxAgeMs, 'max-age')
@@ -192,7 +192,9 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
 
   /** Sends what the source gives, until it ends or the stream does. */
   feed (source: unknown): void {
-    this.#track(this.#pump(source))
+    this.#workBegins()
+    // Never rejects.
+    void this.#pump(source)
   }
 
   /**
@@ -250,6 +252,8 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     } catch (error) {
       if (!(error instanceof SSEError)) this.#puller = null
       this.fail(error)
+    } finally {
+      this.#workEnds()
     }
   }
 
@@ -340,7 +344,8 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     if (this.#target !== 'response' && !this.#hasEnded) this.#close(this.#host.exchange.response.destroyed ? 'client-left' : 'response-replaced')
   }
 
-  #responseClosed (): void {
+  /** The response is closed, in whatever way. */
+  responseClosed (): void {
     if (this.#state === State.Closed) return
     // A hook may have sent something else than the body.
     if (this.#state === State.Open && isDelivered(this.#host.exchange)) this.#close('response-replaced')
@@ -362,17 +367,19 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     if (puller === null) return
     this.#puller = null
     // Not awaited: a source that is parked on an await returns only when that settles.
-    this.#track(puller.stop())
+    this.#workBegins()
+    puller.stop().catch((error: unknown) => this.fail(error)).finally(() => this.#workEnds())
   }
 
-  #track (work: Promise<unknown>): void {
+  #workBegins (): void {
     if (this.#running++ === 0) this.#hub.sources++
-    work.catch((error: unknown) => this.fail(error)).finally(() => {
-      if (--this.#running > 0) return
-      this.#hub.sources--
-      if (this.#state === State.Closed) this.#hub.timer.disarm(this)
-      this.#settle?.()
-    })
+  }
+
+  #workEnds (): void {
+    if (--this.#running > 0) return
+    this.#hub.sources--
+    if (this.#state === State.Closed) this.#hub.timer.disarm(this)
+    this.#settle?.()
   }
 
   #close (reason: CloseReason): void {
@@ -384,8 +391,8 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     this.#pending = ''
     this.#hub.timer.disarm(this)
     this.#hub.remove(this, this.#reason)
-    exchange.response.off('close', this.#onClose)
-    exchange.response.off('drain', this.#onDrain)
+    exchange.response.off('close', onResponseClose)
+    exchange.response.off('drain', onResponseDrain)
     unwatchPeer(exchange, this)
     this.#finishBody()
     if (wasOver) this.#wakeUp()
@@ -410,7 +417,7 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     this.#commitTimer = null
     this.#pending = this.settings.opening + this.#pending
     try {
-      this.#host.commit(this.#body)
+      this.#host.commit(this.#body!)
     } catch (error) {
       this.#state = State.Opening
       this.fail(error)
@@ -421,11 +428,12 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
   #append (frame: string, events: number): boolean {
     if (this.#state === State.Opening) this.#commit()
     if (this.isOver) return false
+    flatten(frame)
     this.#pending += frame
     this.#events += events
     this.#hub.events += events
     this.#schedule()
-    return this.#target !== 'none' && !this.#isBlocked && this.#pending.length < BATCH_SIZE
+    return this.#target !== 'none' && !this.#isBlocked && this.#pending.length < batchSize()
   }
 
   #schedule (): void {
@@ -455,7 +463,13 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
       this.#finish(text, now)
       return
     }
-    if (text !== '' && !this.#write(text)) {
+    const isTaken = text === '' || this.#write(text)
+    if (!this.#hasHead) {
+      this.#hasHead = true
+      // Node keeps the text of the head as long as the response lives.
+      flatten((this.response as { _header?: string })._header ?? '')
+    }
+    if (!isTaken) {
       this.#block(now)
       return
     }
@@ -464,7 +478,7 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
   }
 
   #write (text: string): boolean {
-    return this.#target === 'response' ? (this.response as NodeJS.WritableStream).write(text) : this.#body.push(text, 'utf8')
+    return this.#target === 'response' ? (this.response as NodeJS.WritableStream).write(text) : this.#body!.push(text, 'utf8')
   }
 
   #finish (text: string, now: number): void {
@@ -482,7 +496,7 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
   }
 
   #finishBody (): void {
-    if (this.#target !== 'none') this.#body.finish()
+    if (this.#target !== 'none') this.#body?.finish()
   }
 
   #block (now: number): void {
@@ -491,7 +505,8 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     this.#hub.timer.arm(this, this.settings.stallTimeoutMs, now)
   }
 
-  #drained (): void {
+  /** The response takes bytes again. */
+  drained (): void {
     if (!this.#isBlocked || this.#hasEnded || this.#state === State.Closed) return
     this.#isBlocked = false
     this.flush(Date.now())
@@ -502,9 +517,13 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     if (this.#state === State.Closed) return true
     this.#target = 'response'
     this.#endsResponse = endsResponse
-    this.response.on('drain', this.#onDrain)
+    this.response.on('drain', onResponseDrain)
     this.#schedule()
     return true
+  }
+
+  bodyDone (): void {
+    this.#body = null
   }
 
   attachBody (): void {
@@ -513,7 +532,7 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
       this.#target = 'body'
       this.#schedule()
     } else {
-      this.#drained()
+      this.drained()
     }
   }
 
@@ -533,6 +552,17 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
   }
 }
 
+// One function for all responses, rather than two closures for each.
+type StreamedResponse = Exchange['response'] & { [kStream]?: EventStream }
+
+function onResponseClose (this: StreamedResponse): void {
+  this[kStream]?.responseClosed()
+}
+
+function onResponseDrain (this: StreamedResponse): void {
+  this[kStream]?.drained()
+}
+
 /** What a source function is called with; its signal is made when it is asked for. */
 class Context implements StreamContext {
   readonly #stream: EventStream
@@ -549,6 +579,13 @@ class Context implements StreamContext {
     return this.#stream.signal
   }
 }
+
+/**
+ * Makes one piece of a text that was put together from many. A frame has a dozen, and until the end of the turn they
+ * would take several times the memory of the text. (To make a number of it V8 has to make it one piece, and then sees at
+ * its first character that it is none.)
+ */
+const flatten = Number as (text: string) => unknown
 
 const HEARTBEAT = encodeComment('')
 const FAULT_HEAD = encodeHead('sse.fault')
