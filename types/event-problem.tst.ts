@@ -42,9 +42,12 @@ expect<Says<{ event: 'closing', data: null, comment: string }, "event 'closing':
 
 interface Created { id: number, kind: 'web', lines: Array<{ sku: string, count: number }> }
 type Line<T> = { event: 'created', data: Omit<Created, 'lines'> & { lines: T } }
+expect<Says<Line<ReadonlyArray<{ sku: string, count: number }>>, "event 'created': data.lines is readonly: hand over a copy">>()
+expect<Says<{ event: 'created', data: Created & { note: string | undefined } }, "event 'created': data.note may be undefined: leave it out then">>()
 expect<Says<Line<1>, "event 'created': data.lines is not an array">>()
 expect<Says<Line<[1]>, "event 'created': data.lines[] is not an object">>()
 expect<Says<Line<Array<{ sku: string }>>, "event 'created': data.lines[].count is missing">>()
+expect<Says<Line<Array<{ sku: string, count: number } | { sku: string, count: string }>>, "event 'created': data.lines[].count is not a number">>()
 expect<Says<Line<Array<{ sku: string, count: string }>>, "event 'created': data.lines[].count is not a number">>()
 expect<Says<Line<Array<{ sku: string, count: 1, price: 2 }>>, "event 'created': data.lines[].price is not declared">>()
 expect<Says<{ event: 'created', data: Created & { note: 1 } }, "event 'created': data.note is not a string">>()
@@ -84,3 +87,11 @@ interface Chain { next?: Chain, deep: { x: Chain[] } }
 interface WiderChain { next?: WiderChain, deep: { x: WiderChain[], y?: 1 } }
 expect<Equal<EventProblem<{ event: 'a', data: Wider }, { event: 'a', data: Tree }>, "event 'a': data.x is not declared">>()
 expect<Equal<EventProblem<{ event: 'a', data: WiderChain }, { event: 'a', data: Chain }>, never>>()
+
+// So does one that does not fit.
+
+interface Numbered { name: number, children: Numbered[] }
+interface Endless { next: { list: Endless[] } }
+interface EndlessToo { next: { list: EndlessToo[], name: string } }
+expect<Equal<EventProblem<{ event: 'a', data: Tree }, { event: 'a', data: Numbered }>, "event 'a': data.name is not a number">>()
+expect<Equal<EventProblem<{ event: 'a', data: Endless }, { event: 'a', data: EndlessToo }>, "event 'a': data.next.name is missing">>()

@@ -27,7 +27,10 @@ type ProvidedData<S, Provider extends FastifyTypeProvider> = (Provider & { schem
   : never
 
 /** Adds nothing to the type of a source whose events are right, and {@link Refused} to the type of another. */
-type Judged<E, Ev> = [EventProblem<E, Ev>] extends [never] ? unknown : Refused<EventProblem<E, Ev>>
+type Judged<E, Ev> = [EventProblem<E, Ev>] extends [never]
+  ? unknown
+  // `& string` says nothing new, but makes the compiler show the sentences instead of the name of their type.
+  : Refused<EventProblem<E, Ev> & string>
 
 /** What no source is. The compiler shows its type argument: a sentence for each mistake. */
 interface Refused<Sentence> {

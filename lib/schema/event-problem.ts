@@ -124,7 +124,9 @@ type MismatchInside<E, D, Prefix extends string, Depth extends number> = {
 
 type Mismatch<E, D, Path extends string, Depth extends number> = [unknown] extends [E]
   ? `${Path} is unknown`
-  : IsUnion<D> extends true ? `${Path} does not match its schema` : MismatchOf<E, D, Path, Depth>
+  : E extends D
+    ? never
+    : IsUnion<D> extends true ? `${Path} does not match its schema` : MismatchOf<E, D, Path, Depth>
 
 type MismatchOf<E, D, Path extends string, Depth extends number> = D extends Atom
   ? `${Path} is not ${Name<D>}`
