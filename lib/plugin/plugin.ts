@@ -45,7 +45,7 @@ function createApi (hub: StreamHub): SSEApi {
     evict (filter: Parameters<SSEApi['evict']>[0]) {
       let evicted = 0
       for (const stream of [...hub.streams]) {
-        if (stream.isOver || !filter(stream)) continue
+        if (!filter(stream)) continue
         evicted++
         stream.end('evicted')
         const timer = setTimeout(() => stream.cut('evicted'), EVICTION_GRACE_MS)

@@ -1,8 +1,9 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { SSEError, show } from '../errors.js'
+import { show, SSEError, StreamClosedError } from '../errors.js'
 import { EventStream, type StreamEnd, type StreamHost } from '../stream/event-stream.js'
 import { hasLeft, isDelivered, type Exchange } from '../stream/peer.js'
+import { discardSource, holdErrors, isThenable } from '../stream/source.js'
 import type { StreamHandle } from '../stream/types.js'
 import { END_ID, MAX_ID_BYTES } from '../wire/frame.js'
 import { acceptsEventStream, MEDIA_TYPE } from './accept.js'
@@ -11,6 +12,9 @@ import type { StreamLimits } from './limits.js'
 import type { StreamRoute, StreamRoutes } from './route.js'
 
 const kStream = Symbol('sse.stream')
+
+/** Times before this, in March 1973, are taken for seconds since the epoch. */
+const SECONDS_BELOW = 1e11
 
 type StreamingReply = FastifyReply & { [kStream]?: ReplyStream }
 
@@ -42,9 +46,13 @@ class ReplyStream implements StreamHost {
   readonly #limits: StreamLimits
   readonly #send: FastifyReply['send']
   #stream: EventStream | null = null
+  #handle: StreamHandle<unknown> | null = null
+  /** Whether the answer is an error response, and nothing of a stream has been sent. */
+  isRefused = false
 
   constructor (reply: StreamingReply, { routes, limits, sessions }: ReplyContext) {
-    if (reply[kStream] !== undefined) {
+    // An error handler may answer with a stream what became an error response.
+    if (reply[kStream]?.isRefused === false) {
       throw new SSEError('FST_SSE_STREAM_EXISTS',
         'reply.sse() was called a second time for one reply. Make one source of both, for instance by a generator with two yield* in it.')
     }
@@ -65,11 +73,18 @@ class ReplyStream implements StreamHost {
   /** The form with a source. */
   openSource (source: unknown): Promise<void> {
     const stream = this.#open()
-    if (stream === null) return this.#responseClosed()
-    const { expiresAt } = this.#route.options
-    if (stream.isOver) return stream.closed
-    if (expiresAt === undefined) stream.feed(source)
-    else void this.#feedUntil(stream, source, expiresAt)
+    if (stream === null || stream.isOver) {
+      discardSource(source)
+      return stream === null ? this.#responseClosed() : stream.closed
+    }
+    const start = (): void => stream.isOver ? discardSource(source) : stream.feed(source)
+    const expiry = this.#limitAge(stream)
+    if (expiry === null) {
+      start()
+    } else {
+      holdErrors(source)
+      void expiry.then(start)
+    }
     return stream.closed
   }
 
@@ -77,21 +92,31 @@ class ReplyStream implements StreamHost {
   openHandle (): StreamHandle<unknown> {
     const stream = this.#open()
     if (stream === null) return closedHandle(this.#responseClosed())
-    const { expiresAt } = this.#route.options
-    if (expiresAt !== undefined) void this.#feedUntil(stream, undefined, expiresAt)
-    return {
-      send: (event) => stream.send(event),
-      comment: (text = '') => stream.comment(text),
-      close: () => stream.end('source-ended'),
+    const expiry = this.#limitAge(stream)
+    // Nothing is sent before it is known that there is a right to it.
+    const allowed = (work: () => void): void => { expiry === null ? work() : void expiry.then(work) }
+    this.#handle = {
+      send: (event) => expiry === null ? stream.send(event) : expiry.then(() => stream.send(event)),
+      comment: (text = '') => allowed(() => stream.comment(String(text))),
+      close: () => allowed(() => stream.end('source-ended')),
       get signal () { return stream.signal },
       closed: stream.closed
     }
+    return this.#handle
   }
 
   /** @returns null when the request is answered in another way, or its client is gone */
   #open (): EventStream | null {
     const { options } = this.#route
     if (hasLeft(this.exchange)) return null
+    const { statusCode } = this.#reply
+    if (statusCode < 200 || statusCode === 204 || statusCode === 205 || statusCode === 304) {
+      // Or the error would have no body either.
+      this.#reply.code(500)
+      this.refuse(new SSEError('FST_SSE_STATUS_INVALID',
+        `The status is ${statusCode}, and a response with that status has no body. Leave it at 200, or answer with reply.send().`, { status: statusCode }))
+      return null
+    }
     if (options.accept === 'strict') {
       this.#reply.header('vary', appendVary(this.#reply.getHeader('vary')))
       if (!acceptsEventStream(this.request.headers.accept)) {
@@ -122,7 +147,7 @@ class ReplyStream implements StreamHost {
     }
     let key: string | undefined
     try {
-      key = options.limitKey?.(this.request)
+      key = this.#limitKey()
       this.#limits.admit(key)
     } catch (error) {
       if (error instanceof SSEError && error.code === 'FST_SSE_LIMIT_REACHED') {
@@ -139,21 +164,42 @@ class ReplyStream implements StreamHost {
     return stream
   }
 
-  async #feedUntil (stream: EventStream, source: unknown, expiresAt: NonNullable<StreamRoute['options']['expiresAt']>): Promise<void> {
-    try {
-      const end = await expiresAt(this.request)
-      if (end !== undefined) {
-        const ms = Number(end) - Date.now()
-        if (Number.isNaN(ms)) {
-          throw new SSEError('FST_SSE_OPTION_INVALID', `expiresAt gave ${show(end)}. Give a valid Date, or milliseconds since the epoch.`, { option: 'expiresAt', value: end })
-        }
-        stream.endAfter(Math.max(0, ms), 'expired')
+  /**
+   * Lets the stream end when the right to it does.
+   *
+   * @returns a promise when that has to be waited for before anything is sent; it never rejects
+   */
+  #limitAge (stream: EventStream): Promise<void> | null {
+    const { expiresAt } = this.#route.options
+    if (expiresAt === undefined) return null
+    const apply = (at: unknown): void => {
+      if (at === undefined) return
+      const ms = at instanceof Date || typeof at === 'number' ? Number(at) - Date.now() : NaN
+      if (Number.isNaN(ms) || Number(at) < SECONDS_BELOW) {
+        throw new SSEError('FST_SSE_OPTION_INVALID',
+          `expiresAt gave ${show(at)}. Give a valid Date, milliseconds (not seconds) since the epoch, or undefined for no end.`,
+          { option: 'expiresAt', value: at })
       }
+      if (ms <= 0) stream.end('expired')
+      else stream.endAfter(ms, 'expired')
+    }
+    try {
+      const at = expiresAt(this.request)
+      if (isThenable(at)) return Promise.resolve(at).then(apply).catch((error: unknown) => stream.fail(error))
+      apply(at)
     } catch (error) {
       stream.fail(error)
-      return
     }
-    if (source !== undefined) stream.feed(source)
+    return null
+  }
+
+  #limitKey (): string | undefined {
+    const key: unknown = this.#route.options.limitKey?.(this.request)
+    if (key === undefined || typeof key === 'string') return key
+    if (isThenable(key)) Promise.resolve(key).catch(() => {})
+    throw new SSEError('FST_SSE_OPTION_INVALID',
+      `limitKey gave ${isThenable(key) ? 'a promise' : show(key)}. Give a string, or undefined for nobody; what has to be waited for belongs in a hook.`,
+      { option: 'limitKey', value: key })
   }
 
   /** Resolves when a response that is not a stream is over. */
@@ -177,6 +223,7 @@ class ReplyStream implements StreamHost {
   }
 
   refuse (error: Error): void {
+    this.isRefused = true
     // Error handlers answer through reply.send.
     this.#reply.send = this.#send
     try {
@@ -188,9 +235,22 @@ class ReplyStream implements StreamHost {
   }
 
   closed (end: StreamEnd): void {
-    const { reason, error, events, durationMs } = end
+    const { reason, events, durationMs } = end
     const { log } = this.#reply
     this.#limits.release(this.#stream?.key)
+    try {
+      this.#report(end)
+    } catch (failure) {
+      // A logger that cannot make text of somebody's error must not keep the stream from ending.
+      log.error({ sse: { reason, events, durationMs } }, `the end of an event stream could not be reported: ${show(String(failure))}`)
+    }
+    // When something else is sent, Fastify does this by itself.
+    if (reason !== 'response-replaced' || this.exchange.response.destroyed) completeResponse(this.exchange)
+  }
+
+  #report (end: StreamEnd): void {
+    const { reason, error, events, durationMs } = end
+    const { log } = this.#reply
     const details = { reason, events, durationMs }
     // Fastify has logged an error that became a response.
     if (end.isRefused) log.debug({ sse: details }, 'event stream refused')
@@ -198,11 +258,11 @@ class ReplyStream implements StreamHost {
     else if (reason === 'client-stalled' || reason === 'response-replaced') log.info({ sse: details }, 'event stream ended')
     else log.debug({ sse: details }, 'event stream ended')
     try {
-      this.#route.options.onDisconnect?.(this.request, { reason, error, events, durationMs })
+      const done: unknown = this.#route.options.onDisconnect?.(this.request, { reason, error, events, durationMs })
+      if (isThenable(done)) Promise.resolve(done).catch((failure: unknown) => this.warn(failure, 'onDisconnect failed'))
     } catch (failure) {
       this.warn(failure, 'onDisconnect failed')
     }
-    completeResponse(this.exchange)
   }
 
   warn (error: unknown, message: string): void {
@@ -213,7 +273,7 @@ class ReplyStream implements StreamHost {
   #setHeaders (): void {
     const reply = this.#reply
     // Exactly this, without a charset: proxies compare it as a whole to tell a stream from other responses.
-    if (!reply.hasHeader('content-type')) reply.header('content-type', MEDIA_TYPE)
+    reply.header('content-type', MEDIA_TYPE)
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-cache, no-transform')
     if (!reply.hasHeader('x-accel-buffering')) reply.header('x-accel-buffering', 'no')
     if (!reply.hasHeader('sse-heartbeat')) reply.header('sse-heartbeat', String(this.#route.heartbeatMs))
@@ -223,10 +283,13 @@ class ReplyStream implements StreamHost {
   sendInstead (payload: unknown): void {
     const stream = this.#stream
     // What Fastify does for an async handler that returns nothing: the stream is the answer.
-    if (payload === undefined || stream === null) return
-    if (stream.isCommitted && !stream.isAttached) {
-      // An onSend hook has failed, and the error handler answers.
+    if (payload === undefined || payload === this.#handle || stream === null) return
+    const isUnderway = stream.isDirect || this.#reply.raw.headersSent
+    if (stream.isCommitted && !isUnderway && (payload instanceof Error || this.#reply.statusCode >= 400)) {
+      // An onSend hook, or what it put in between, has failed and the error handler answers; or the handler has failed while
+      // such a hook is waiting.
       this.#reply.send = this.#send
+      stream.replace()
       this.#send.call(this.#reply, payload)
       return
     }
@@ -275,11 +338,14 @@ function appendVary (vary: number | string | string[] | undefined): string {
 }
 
 function closedHandle (closed: Promise<void>): StreamHandle<unknown> {
+  // Aborted a turn later, so that who listens to it now is told.
+  const controller = new AbortController()
+  setImmediate(() => controller.abort(new StreamClosedError('client-left')))
   return {
     send: () => Promise.resolve(false),
     comment () {},
     close () {},
-    get signal () { return AbortSignal.abort() },
+    signal: controller.signal,
     closed
   }
 }

@@ -29,11 +29,13 @@ export async function drain (app: FastifyInstance, hub: StreamHub, sessions: Htt
     const { drain, drainTimeoutMs } = (stream.settings as StreamRoute).options
     return endOne(stream, drain === 'finish' ? drainTimeoutMs : 0, spreadMs)
   }))
+  // Also of streams that ended before: what they use is closed next.
+  await Promise.all([...hub.unsettled].map(awaitSource))
   sessions.close(END_GRACE_MS)
 }
 
 async function endOne (stream: EventStream, finishMs: number, spreadMs: number): Promise<void> {
-  const { drainTimeoutMs, reconnectionTimeMs } = (stream.settings as StreamRoute).options
+  const { reconnectionTimeMs } = (stream.settings as StreamRoute).options
   const { socket, httpVersionMajor } = stream.request.raw
   if (finishMs > 0) await within(finishMs, stream.closed)
   const retryMs = reconnectionTimeMs + Math.floor(Math.random() * Math.max(reconnectionTimeMs, spreadMs))
@@ -41,10 +43,13 @@ async function endOne (stream: EventStream, finishMs: number, spreadMs: number):
   if (!await within(END_GRACE_MS, stream.closed)) stream.cut('shutdown')
   // Over a connection that is kept the client would send its reconnect before the server is gone (see below).
   if (httpVersionMajor < 2) socket?.destroySoon?.()
-  if (!await within(drainTimeoutMs, stream.settled())) {
-    stream.request.log.warn(`the source of an event stream has not returned ${drainTimeoutMs} ms after the server began to close: ` +
-      'let it stop when its signal aborts')
-  }
+}
+
+async function awaitSource (stream: EventStream): Promise<void> {
+  const { drainTimeoutMs } = (stream.settings as StreamRoute).options
+  if (await within(drainTimeoutMs, stream.settled())) return
+  stream.request.log.warn(`the source of an event stream has not returned ${drainTimeoutMs} ms after the server began to close: ` +
+    'let it stop when its signal aborts')
 }
 
 /** @returns whether `work` was done in time */

@@ -96,6 +96,8 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
   /** null once nobody listens to it any more. */
   #body: StreamBody | null
   #resolveClosed!: () => void
+  /** A stream that was refused, and whose error handler answers with this one. */
+  readonly #earlier: EventStream | null
   #state: number = State.Opening
   #target: 'none' | 'response' | 'body' = 'none'
   #endsResponse = true
@@ -105,7 +107,9 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
   #pending = ''
   #isScheduled = false
   #isBlocked = false
-  #unsent = 0
+  #unsent = -1
+  /** When the client was last seen to take something, while blocked. */
+  #progressAt = 0
   #ready: Promise<void> | null = null
   #wake: (() => void) | null = null
 
@@ -133,7 +137,9 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     this.#body = new StreamBody(this)
     hub.add(this)
     // Before the framework's own listeners: when the client leaves, the body must have ended by the time those look.
-    ;(host.exchange.response as StreamedResponse)[kStream] = this
+    const response: StreamedResponse = host.exchange.response
+    this.#earlier = response[kStream] ?? null
+    response[kStream] = this
     host.exchange.response.on('close', onResponseClose)
     watchPeer(host.exchange, this)
     this.#commitTimer = setTimeout(() => this.#commit(), COMMIT_DELAY_MS)
@@ -163,9 +169,9 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     return this.#state !== State.Opening
   }
 
-  /** Whether the framework has come to the point of writing the response. */
-  get isAttached (): boolean {
-    return this.#target !== 'none'
+  /** Whether frames go straight to the response. */
+  get isDirect (): boolean {
+    return this.#target === 'response'
   }
 
   /**
@@ -208,7 +214,7 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     try {
       frame = this.settings.encode(event, this.#host)
     } catch (error) {
-      this.fail(error)
+      this.fail(error, 'event-invalid')
       return false
     }
     if (frame === '') return false
@@ -234,11 +240,24 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
         return
       }
       while (true) {
-        let result = puller.next()
-        if (isThenable(result)) result = await result
+        let result: IteratorResult<unknown>
+        try {
+          const pulled = puller.next()
+          result = isThenable(pulled) ? await pulled : pulled
+        } catch (error) {
+          // What throws has come to its end, and need not be told to return.
+          this.#puller = null
+          throw error
+        }
         if (this.isOver) return
         if (result.done === true) break
-        const frame = this.settings.encode(result.value, this.#host)
+        let frame: string
+        try {
+          frame = this.settings.encode(result.value, this.#host)
+        } catch (error) {
+          this.fail(error, 'event-invalid')
+          return
+        }
         if (frame === '') {
           if (++dropped % DROPS_PER_TURN === 0) await nextTurn()
         } else if (!this.#append(frame, 1)) {
@@ -250,8 +269,7 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
       this.#puller = null
       this.end('source-ended')
     } catch (error) {
-      if (!(error instanceof SSEError)) this.#puller = null
-      this.fail(error)
+      this.fail(error, 'source-failed')
     } finally {
       this.#workEnds()
     }
@@ -281,12 +299,11 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
    *
    * After the end of the stream the error is reported, unless it only says that the source noticed the end.
    */
-  fail (error: unknown): void {
+  fail (error: unknown, reason: 'source-failed' | 'event-invalid' = 'source-failed'): void {
     if (this.isOver) {
       if (!isAbort(error)) this.#host.warn(error, 'the source of an event stream failed after the stream had ended')
       return
     }
-    const reason = error instanceof SSEError && error.code !== 'FST_SSE_SOURCE_INVALID' ? 'event-invalid' : 'source-failed'
     this.#error = error
     if (this.#state === State.Opening) {
       this.#state = State.Ending
@@ -312,6 +329,11 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     if (this.#state === State.Closed) return
     this.#close(reason)
     cutOff(this.#host.exchange)
+  }
+
+  broken (error: unknown): void {
+    this.#error ??= error
+    this.cut('source-failed')
   }
 
   /** Ends the stream in order after some time. The earliest of several such times counts. */
@@ -340,12 +362,18 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     cutOff(this.#host.exchange)
   }
 
+  /** Something else is sent as the response. */
+  replace (): void {
+    this.#close('response-replaced')
+  }
+
   bodyDestroyed (): void {
     if (this.#target !== 'response' && !this.#hasEnded) this.#close(this.#host.exchange.response.destroyed ? 'client-left' : 'response-replaced')
   }
 
   /** The response is closed, in whatever way. */
   responseClosed (): void {
+    this.#earlier?.responseClosed()
     if (this.#state === State.Closed) return
     // A hook may have sent something else than the body.
     if (this.#state === State.Open && isDelivered(this.#host.exchange)) this.#close('response-replaced')
@@ -372,12 +400,12 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
   }
 
   #workBegins (): void {
-    if (this.#running++ === 0) this.#hub.sources++
+    if (this.#running++ === 0) this.#hub.unsettled.add(this)
   }
 
   #workEnds (): void {
     if (--this.#running > 0) return
-    this.#hub.sources--
+    this.#hub.unsettled.delete(this)
     if (this.#state === State.Closed) this.#hub.timer.disarm(this)
     this.#settle?.()
   }
@@ -398,14 +426,17 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     if (wasOver) this.#wakeUp()
     else this.#release()
     if (this.#running > 0) this.#hub.timer.arm(this, SOURCE_GRACE_MS, Date.now())
-    this.#host.closed({
-      reason: this.#reason,
-      error: this.#error,
-      events: this.#events,
-      durationMs: Date.now() - this.openedAt,
-      isRefused: this.#isRefused
-    })
-    this.#resolveClosed()
+    try {
+      this.#host.closed({
+        reason: this.#reason,
+        error: this.#error,
+        events: this.#events,
+        durationMs: Date.now() - this.openedAt,
+        isRefused: this.#isRefused
+      })
+    } finally {
+      this.#resolveClosed()
+    }
   }
 
   // Writing
@@ -444,6 +475,7 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
 
   /** Resolves when there is room for more, or the stream is over. */
   #untilReady (): Promise<void> {
+    if (this.isOver) return Promise.resolve()
     this.#ready ??= new Promise((resolve) => { this.#wake = resolve })
     return this.#ready
   }
@@ -501,8 +533,18 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
 
   #block (now: number): void {
     this.#isBlocked = true
-    this.#unsent = unsentBytes(this.#host.exchange)
-    this.#hub.timer.arm(this, this.settings.stallTimeoutMs, now)
+    this.#unsent = -1
+    this.#watchProgress(now)
+  }
+
+  /** Looks four times in a stall timeout, so that a client is cut off at most a quarter of it late. */
+  #watchProgress (now: number): void {
+    const unsent = unsentBytes(this.#host.exchange)
+    if (unsent !== this.#unsent || isQueued(this.#host.exchange)) {
+      this.#unsent = unsent
+      this.#progressAt = now
+    }
+    this.#hub.timer.arm(this, Math.ceil(this.settings.stallTimeoutMs / 4), now)
   }
 
   /** The response takes bytes again. */
@@ -544,10 +586,9 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
         'let it stop when its signal aborts')
     } else if (!this.#isBlocked) {
       this.#append(HEARTBEAT, 0)
-    } else if (isQueued(this.#host.exchange) || this.#unsent !== unsentBytes(this.#host.exchange)) {
-      this.#block(now)
     } else {
-      this.cut('client-stalled')
+      this.#watchProgress(now)
+      if (now - this.#progressAt >= this.settings.stallTimeoutMs) this.cut('client-stalled')
     }
   }
 }

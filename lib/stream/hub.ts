@@ -22,7 +22,8 @@ export interface StreamStats {
 export class StreamHub {
   readonly timer = new SharedTimer()
   readonly streams = new Set<EventStream>()
-  sources = 0
+  /** Streams whose source has not returned, open or not. */
+  readonly unsettled = new Set<EventStream>()
   opened = 0
   events = 0
   readonly closed: Partial<Record<CloseReason, number>> = {}
@@ -42,7 +43,7 @@ export class StreamHub {
   stats (): StreamStats {
     return {
       open: this.streams.size,
-      sources: this.sources,
+      sources: this.unsettled.size,
       opened: this.opened,
       events: this.events,
       closed: { ...this.closed }

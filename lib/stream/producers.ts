@@ -74,7 +74,9 @@ export function on<Args extends unknown[]> (emitter: EventEmitter, name: string 
     }
   }
   function end (): void {
+    if (isOver) return
     isOver = true
+    if (emitter.getMaxListeners() > 0) emitter.setMaxListeners(emitter.getMaxListeners() - 1)
     emitter.off(name, onValue)
     if (name !== 'error') emitter.off('error', onError)
     signal.removeEventListener('abort', finish)
@@ -89,6 +91,8 @@ export function on<Args extends unknown[]> (emitter: EventEmitter, name: string 
   if (signal.aborted) {
     isOver = true
   } else {
+    // Each client is one more listener, which is no sign of a leak: they go with their clients.
+    if (emitter.getMaxListeners() > 0) emitter.setMaxListeners(emitter.getMaxListeners() + 1)
     emitter.on(name, onValue)
     if (name !== 'error') emitter.on('error', onError)
     signal.addEventListener('abort', finish, { once: true })

@@ -50,6 +50,24 @@ export function openSource (source: unknown): Puller {
   throw new SSEError('FST_SSE_SOURCE_INVALID', `The source of an event stream must be iterable, but it is ${found}. ${hint}`, { found })
 }
 
+/**
+ * Lets go of a source that will not be pulled, because there is no stream: a Node stream holds a file or a connection.
+ */
+export function discardSource (source: unknown): void {
+  if (typeof source !== 'object' || source === null) return
+  holdErrors(source)
+  try {
+    openSource(source).stop().catch(() => {})
+  } catch {}
+}
+
+/**
+ * Keeps the error of a Node stream that is not pulled yet from being thrown at the process. Its iterator throws it later.
+ */
+export function holdErrors (source: unknown): void {
+  if (typeof source === 'object' && source !== null && isNodeStream(source)) source.on('error', () => {})
+}
+
 class AsyncPuller implements Puller {
   readonly #iterator: AsyncIterator<unknown>
 
@@ -68,13 +86,20 @@ class AsyncPuller implements Puller {
 
 class SyncPuller implements Puller {
   readonly #iterator: Iterator<unknown>
+  #isRunning = false
 
   constructor (iterator: Iterator<unknown>) {
     this.#iterator = iterator
   }
 
   next (): IteratorResult<unknown> | Promise<IteratorResult<unknown>> {
-    const result = this.#iterator.next()
+    this.#isRunning = true
+    let result: IteratorResult<unknown>
+    try {
+      result = this.#iterator.next()
+    } finally {
+      this.#isRunning = false
+    }
     // As `for await` does: an array of promises is a source of what they resolve to.
     if (result.done !== true && isThenable(result.value)) {
       return Promise.resolve(result.value).then((value) => ({ done: false, value }))
@@ -83,12 +108,15 @@ class SyncPuller implements Puller {
   }
 
   async stop (): Promise<void> {
+    // A source that ends its own stream runs right now, and a running generator cannot be returned.
+    if (this.#isRunning) await null
     this.#iterator.return?.()
   }
 }
 
 interface NodeStream extends AsyncIterable<unknown> {
   readonly readableObjectMode?: boolean
+  on (event: 'error', listener: () => void): unknown
   destroy (): unknown
 }
 
@@ -134,8 +162,8 @@ class WebStreamPuller implements Puller {
     return this.#reader.read() as Promise<IteratorResult<unknown>>
   }
 
-  stop (): Promise<void> {
-    return this.#reader.cancel()
+  async stop (): Promise<void> {
+    await this.#reader.cancel()
   }
 }
 

@@ -5,6 +5,8 @@ import { setImmediate } from 'node:timers'
 export interface Flushable {
   /** Writes what is pending. `now` is the time in milliseconds, read once for all streams of the turn. */
   flush (now: number): void
+  /** `flush` has thrown: ends this stream, and no other one. */
+  broken (error: unknown): void
 }
 
 /** Most that all streams together gather in a turn, in UTF-16 code units, while each has at least {@link MIN_BATCH_SIZE}. */
@@ -33,7 +35,13 @@ function endTurn (): void {
   waiting = []
   isScheduled = false
   const now = Date.now()
-  for (const stream of streams) stream.flush(now)
+  for (const stream of streams) {
+    try {
+      stream.flush(now)
+    } catch (error) {
+      stream.broken(error)
+    }
+  }
 }
 
 /**
