@@ -94,7 +94,10 @@ class ReplyStream implements StreamHost {
     if (stream === null) return closedHandle(this.#responseClosed())
     const expiry = this.#limitAge(stream)
     // Nothing is sent before it is known that there is a right to it.
-    const allowed = (work: () => void): void => { expiry === null ? work() : void expiry.then(work) }
+    const allowed = (work: () => void): void => {
+      if (expiry === null) work()
+      else void expiry.then(work)
+    }
     this.#handle = {
       send: (event) => expiry === null ? stream.send(event) : expiry.then(() => stream.send(event)),
       comment: (text = '') => allowed(() => stream.comment(String(text))),

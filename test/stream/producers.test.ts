@@ -79,10 +79,10 @@ t.test('abortable passes on what the iterable gives, and its end and its error',
   const values: number[] = []
   for await (const value of abortable([1, 2, 3], signal)) values.push(value)
   t.strictSame(values, [1, 2, 3])
-  const failing = abortable(async function * () {
+  const failing = abortable((async function * () {
     yield 1
     throw new Error('mine')
-  }(), signal)
+  })(), signal)
   t.strictSame(await failing.next(), { done: false, value: 1 })
   await t.rejects(failing.next(), { message: 'mine' })
   t.equal(getEventListeners(signal, 'abort').length, 0)
