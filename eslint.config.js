@@ -32,6 +32,14 @@ export default [
     rules: { '@typescript-eslint/no-unused-vars': 'off', '@typescript-eslint/no-explicit-any': 'off' }
   },
   {
+    files: ['examples/demo/page/**/*.js'],
+    languageOptions: {
+      globals: {
+        EventSource: 'readonly', getSelection: 'readonly', location: 'readonly', matchMedia: 'readonly', requestAnimationFrame: 'readonly'
+      }
+    }
+  },
+  {
     // A test leaves loops early on purpose, and waits for what others change.
     files: ['test/**/*.ts', 'bench/**', 'examples/**'],
     rules: { 'no-unreachable-loop': 'off', 'no-unmodified-loop-condition': 'off', '@stylistic/max-len': 'off' }

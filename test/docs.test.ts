@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { EventEmitter } from 'node:events'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -161,7 +161,7 @@ t.test('every link of the documents leads to a file, or to a heading', async (t)
     for (const [, target] of text.matchAll(/\]\(([^)]+)\)/g)) {
       if (/^https?:/.test(target!)) continue
       if (target!.startsWith('#')) t.ok(anchors.includes(target!), `${name}: ${target}`)
-      else t.doesNotThrow(() => readFileSync(join(root, dirname(name), target!.split('#')[0]!)), `${name}: ${target}`)
+      else t.ok(existsSync(join(root, dirname(name), target!.split('#')[0]!)), `${name}: ${target}`)
     }
   }
 })
