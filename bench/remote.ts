@@ -31,9 +31,11 @@ export class Remote {
    * Starts a module of this folder, with `gc()` at hand.
    *
    * @param file relative to this folder
+   * @param isQuiet whether what it prints is of no interest, since it is meant to fail
    */
-  static async start (file: string, env: Record<string, string> = {}): Promise<Remote> {
-    const child = fork(join(import.meta.dirname, file), { execArgv: ['--expose-gc'], env: { ...process.env, ...env } })
+  static async start (file: string, env: Record<string, string> = {}, isQuiet = false): Promise<Remote> {
+    const child = fork(join(import.meta.dirname, file),
+      { execArgv: ['--expose-gc'], env: { ...process.env, ...env }, stdio: ['ignore', 'inherit', isQuiet ? 'ignore' : 'inherit', 'ipc'] })
     const port = await new Promise<number>((resolve, reject) => {
       child.once('message', ({ port }: Answer) => resolve(port!))
       child.once('exit', (code) => reject(new Error(`${file} ended with ${code}`)))
@@ -43,6 +45,7 @@ export class Remote {
 
   async call<T> (name: string, argument: unknown = null): Promise<T> {
     const call = ++this.#last
+    if (!this.#child.connected) throw new Error(`${this.#child.spawnargs.at(-1)} has died`)
     let timer
     try {
       return await new Promise<T>((resolve, reject) => {

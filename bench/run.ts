@@ -1,18 +1,21 @@
 // npm run bench: see README.md beside this file.
+import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildLib } from './build.js'
 import { BARE, LIBRARIES, OURS, WAYS, type Contender } from './contenders.js'
 import { IDLE_PATHS, measureIdle, type IdleSample } from './idle.js'
+import { measureScoreboard } from './scoreboard.js'
 import { median, showRatios, table } from './table.js'
 import { measureThroughput, type Load, type Throughput } from './throughput.js'
 
 const USAGE = `npm run bench -- [options]
 
-  --quick          fewer rounds, loads and events, and no section «ways»: under 40 seconds
-  --only <names>   sections and contenders, separated by commas: streams, ways, idle, ${LIBRARIES.map(({ name }) => name).join(', ')}
-  --rounds <n>     rounds of the streams (default 7, quick 3)
+  --quick          fewer rounds, loads and events, and only the sections streams and idle: under 40 seconds
+  --only <names>   sections and contenders, separated by commas: streams, ways, idle, scoreboard, check, ${LIBRARIES.map(({ name }) => name).join(', ')}
+  --rounds <n>     rounds of the streams (default 5, quick 3)
   --streams <n>    idle streams (default 2000, quick 500)
   --lib <folder>   measure the lib/ of another folder as ours
   --json <file>    also write all figures to a file`
@@ -33,7 +36,7 @@ if (args.help) {
   process.exit()
 }
 
-const SECTIONS = ['streams', 'ways', 'idle']
+const SECTIONS = ['streams', 'ways', 'idle', 'scoreboard', 'check']
 const only = args.only.split(',').filter(Boolean)
 const named = only.filter((name) => SECTIONS.includes(name))
 const sections = named.length > 0 ? named : args.quick ? ['streams', 'idle'] : SECTIONS
@@ -44,7 +47,7 @@ for (const name of names) {
     process.exit(1)
   }
 }
-const rounds = Number(args.rounds ?? (args.quick ? 3 : 7))
+const rounds = Number(args.rounds ?? (args.quick ? 3 : 5))
 const idleStreams = Number(args.streams ?? (args.quick ? 500 : 2000))
 
 /** Ratios need what they refer to. */
@@ -106,7 +109,7 @@ try {
   say(`Node ${process.version}, ${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'})`)
   for (const [section, title, all, loads] of [
     ['streams', 'Streams from a generator', LIBRARIES, args.quick ? [...READY, TURNS[1]!] : [...READY, ...BURSTS, ...TURNS]],
-    ['ways', 'Ways to write a stream inside Fastify', WAYS, [READY[0]!, READY[1]!, TURNS[1]!]]
+    ['ways', 'Ways to write a stream inside Fastify', WAYS, [READY[1]!, TURNS[1]!]]
   ] as const) {
     if (!sections.includes(section)) continue
     const contenders = chosen(all)
@@ -117,7 +120,7 @@ try {
   }
   if (sections.includes('idle')) {
     const contenders = chosen(LIBRARIES)
-    const idleRounds = args.quick ? 1 : 3
+    const idleRounds = args.quick ? 1 : 2
     const measured = new Map<string, IdleSample[]>()
     for (let round = 0; round < idleRounds; round++) {
       for (const contender of contenders) {
@@ -134,6 +137,18 @@ try {
     say(table(['', 'heap', 'RSS'], [...measured].map(([name, samples]) =>
       [name, kib(median(samples.map(({ heap }) => heap))), kib(median(samples.map(({ rss }) => rss)))])))
     figures['idle'] = Object.fromEntries(measured)
+  }
+  if (sections.includes('scoreboard')) {
+    const contenders = chosen(LIBRARIES).filter((contender) => contender !== BARE)
+    const rows = await measureScoreboard(contenders, env, progress)
+    say('\n## Behaviours\n')
+    say(table(['', ...contenders.map(({ name }) => name)], rows))
+    figures['scoreboard'] = rows
+  }
+  if (sections.includes('check') && names.length === 0) {
+    say('\n## Check and serialization of one event\n')
+    const { status } = spawnSync(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'check.ts')], { stdio: 'inherit' })
+    if (status !== 0) process.exitCode = 1
   }
   if (args.json !== undefined) writeFileSync(args.json, JSON.stringify(figures, null, 2))
 } finally {
