@@ -1,5 +1,5 @@
 import { nearest, show, SSEError } from '../errors.js'
-import { MAX_DELAY_MS } from '../stream/event-stream.js'
+import { MAX_DELAY_MS } from '../stream/host.js'
 import type { RouteStreamOptions, SSEPluginOptions } from './types.js'
 
 /** The options of a route, all of them given. */

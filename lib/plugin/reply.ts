@@ -1,12 +1,14 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { show, SSEError, StreamClosedError } from '../errors.js'
-import { EventStream, type StreamEnd, type StreamHost } from '../stream/event-stream.js'
-import { hasLeft, isDelivered, type Exchange } from '../stream/peer.js'
+import { EventStream } from '../stream/event-stream.js'
+import type { StreamEnd, StreamHost } from '../stream/host.js'
+import { hasLeft, type Exchange } from '../stream/peer.js'
 import { discardSource, holdErrors, isThenable } from '../stream/source.js'
 import type { StreamHandle } from '../stream/types.js'
 import { END_ID, MAX_ID_BYTES } from '../wire/frame.js'
 import { acceptsEventStream, MEDIA_TYPE } from './accept.js'
+import { completeResponse, stopTimeouts } from './fastify-internals.js'
 import type { Http2Sessions } from './http2-sessions.js'
 import type { StreamLimits } from './limits.js'
 import type { StreamRoute, StreamRoutes } from './route.js'
@@ -312,18 +314,6 @@ function guardedSend (this: StreamingReply, payload?: unknown): StreamingReply {
   return this
 }
 
-/**
- * Fastify runs `onResponse` and logs «request completed» when a response is finished, and an HTTP/1 response that the
- * client leaves never is. Calls Fastify's listener, and no other one, so that metrics and logs see each end, once.
- */
-function completeResponse (exchange: Exchange): void {
-  if (isDelivered(exchange)) return
-  const { response } = exchange
-  for (const listener of response.listeners('finish')) {
-    if (listener.name === 'onResFinished') listener.call(response)
-  }
-}
-
 /** What the client has seen last. Header values arrive as Latin-1, and an ID was sent as UTF-8. */
 function lastEventIdOf (request: FastifyRequest): string | undefined {
   const header = request.headers['last-event-id']
@@ -351,22 +341,4 @@ function closedHandle (closed: Promise<void>): StreamHandle<unknown> {
     signal: controller.signal,
     closed
   }
-}
-
-/**
- * A stream may be silent for as long as it likes, and has its own measures of a client that is gone.
- *
- * Fastify's handler timeout bounds the time until there is an answer, and this is one; Fastify itself stops that timer for
- * `reply.hijack()` alone. The connection timeout is set anew by Node when the response is over.
- */
-function stopTimeouts (exchange: Exchange, request: FastifyRequest): void {
-  for (const symbol of Object.getOwnPropertySymbols(request)) {
-    if (symbol.description !== 'fastify.request.timeoutTimer') continue
-    const timers = request as unknown as Record<symbol, ReturnType<typeof setTimeout> | null>
-    clearTimeout(timers[symbol] ?? undefined)
-    timers[symbol] = null
-  }
-  const { socket, httpVersionMajor } = exchange.request
-  // `inject` has no real socket.
-  if (httpVersionMajor < 2 && typeof socket.setTimeout === 'function') socket.setTimeout(0)
 }

@@ -3,7 +3,7 @@ import { compileEvents } from '../schema/compile.js'
 import { EventEncoder } from '../schema/encoder.js'
 import { resolveEvents } from '../schema/events.js'
 import { assertJSONSchema } from '../schema/json-schema.js'
-import type { StreamHost, StreamSettings } from '../stream/event-stream.js'
+import type { StreamHost, StreamSettings } from '../stream/host.js'
 import { encodeComment, encodeRetry } from '../wire/encode.js'
 import { resolveOptions, type ResolvedOptions } from './options.js'
 

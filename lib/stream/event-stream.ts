@@ -1,15 +1,17 @@
-import type { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyRequest } from 'fastify'
 import { SSEError, StreamClosedError } from '../errors.js'
-import { encodeComment, encodeEvent, encodeHead, END_FRAME } from '../wire/encode.js'
+import { encodeComment, END_FRAME } from '../wire/encode.js'
 import { StreamBody, type BodyOwner } from './body.js'
+import { Context } from './context.js'
+import { faultFrame, isAbort } from './fault.js'
+import { MAX_DELAY_MS, type StreamHost, type StreamSettings } from './host.js'
 import type { StreamHub } from './hub.js'
 import { cutOff, isDelivered, isQueued, unsentBytes, unwatchPeer, watchPeer, type Exchange, type PeerWatcher } from './peer.js'
 import { TimerEntry } from './shared-timer.js'
 import { isThenable, openSource, type Puller } from './source.js'
 import { batchSize, flushAtTurnEnd, type Flushable } from './turn.js'
-import type { CloseReason, StreamContext } from './types.js'
+import type { CloseReason } from './types.js'
 
 /** How long a stream waits for its first event before it answers with headers and the opening comment. */
 const COMMIT_DELAY_MS = 50
@@ -19,49 +21,6 @@ const SOURCE_GRACE_MS = 5_000
 
 /** So many dropped events in a row are looked at before other work gets its turn. */
 const DROPS_PER_TURN = 256
-
-/** Longest delay that a timer can hold: 2^31 - 1 ms, 24.8 days. */
-export const MAX_DELAY_MS = 2 ** 31 - 1
-
-/** What is the same for all streams of a route. */
-export interface StreamSettings {
-  readonly heartbeatMs: number
-  readonly stallTimeoutMs: number
-  readonly maxAgeMs: number
-  readonly controlEvents: boolean
-  /** What every stream begins with. */
-  readonly opening: string
-  /** Makes a frame of what the source gave; `''` for an event that is dropped. Throws for one that must end the stream. */
-  encode (event: unknown, host: StreamHost): string
-}
-
-/** What a stream needs from the framework that it runs in. */
-export interface StreamHost {
-  readonly exchange: Exchange
-  readonly request: FastifyRequest
-  readonly lastEventId: string | undefined
-  /** Sends `body` as the response, through all hooks. */
-  commit (body: Readable): void
-  /** Nothing has been sent: answers with an ordinary error response instead. */
-  refuse (error: Error): void
-  /** The stream is over, and its response too. Called once. */
-  closed (end: StreamEnd): void
-  /** Something went wrong that does not end the stream, or that happened after its end. */
-  warn (error: unknown, message: string): void
-}
-
-/** How a stream ended. */
-export interface StreamEnd {
-  readonly reason: CloseReason
-  /** What ended it, for `'source-failed'` and `'event-invalid'`. */
-  readonly error: unknown
-  /** Events handed to the response. */
-  readonly events: number
-  /** Milliseconds from the call of `reply.sse` to the end. */
-  readonly durationMs: number
-  /** Whether the error became an ordinary error response, because nothing had been sent. */
-  readonly isRefused: boolean
-}
 
 const kStream = Symbol('sse.stream')
 
@@ -604,23 +563,6 @@ function onResponseDrain (this: StreamedResponse): void {
   this[kStream]?.drained()
 }
 
-/** What a source function is called with; its signal is made when it is asked for. */
-class Context implements StreamContext {
-  readonly #stream: EventStream
-  readonly lastEventId: string | undefined
-  readonly request: FastifyRequest
-
-  constructor (stream: EventStream, host: StreamHost) {
-    this.#stream = stream
-    this.lastEventId = host.lastEventId
-    this.request = host.request
-  }
-
-  get signal (): AbortSignal {
-    return this.#stream.signal
-  }
-}
-
 /**
  * Makes one piece of a text that was put together from many. A frame has a dozen, and until the end of the turn they
  * would take several times the memory of the text. (To make a number of it V8 has to make it one piece, and then sees at
@@ -629,24 +571,3 @@ class Context implements StreamContext {
 const flatten = Number as (text: string) => unknown
 
 const HEARTBEAT = encodeComment('')
-const FAULT_HEAD = encodeHead('sse.fault')
-
-/**
- * The one event that tells the client of a failure. What the error says stays in the log, unless it is marked to be
- * exposed (`expose: true`, as http-errors does for client errors).
- */
-function faultFrame (error: unknown): string {
-  const { code, message, expose } = (typeof error === 'object' && error !== null ? error : {}) as
-    { code?: unknown, message?: unknown, expose?: unknown }
-  const fault = expose === true
-    ? { code: typeof code === 'string' ? code : 'FST_SSE_SOURCE_FAILED', message: String(message) }
-    : { code: error instanceof SSEError ? error.code : 'FST_SSE_SOURCE_FAILED', message: 'Internal Server Error' }
-  return encodeEvent(FAULT_HEAD, JSON.stringify(fault))
-}
-
-/** Whether an error says no more than that something was told to stop. */
-function isAbort (error: unknown): boolean {
-  if (typeof error !== 'object' || error === null) return false
-  const { name, code } = error as { name?: unknown, code?: unknown }
-  return name === 'AbortError' || code === 'ABORT_ERR' || code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ERR_STREAM_DESTROYED'
-}
