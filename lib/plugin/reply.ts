@@ -15,6 +15,9 @@ import type { StreamRoute, StreamRoutes } from './route.js'
 
 const kStream = Symbol('sse.stream')
 
+/** What has been handed out. Weakly held: a handle that nobody keeps takes a kilobyte. */
+const handles = new WeakSet<object>()
+
 /** Times before this, in March 1973, are taken for seconds since the epoch. */
 const SECONDS_BELOW = 1e11
 
@@ -48,7 +51,6 @@ class ReplyStream implements StreamHost {
   readonly #limits: StreamLimits
   readonly #send: FastifyReply['send']
   #stream: EventStream | null = null
-  #handle: StreamHandle<unknown> | null = null
   /** Whether the answer is an error response, and nothing of a stream has been sent. */
   isRefused = false
 
@@ -100,14 +102,15 @@ class ReplyStream implements StreamHost {
       if (expiry === null) work()
       else void expiry.then(work)
     }
-    this.#handle = {
+    const handle: StreamHandle<unknown> = {
       send: (event) => expiry === null ? stream.send(event) : expiry.then(() => stream.send(event)),
       comment: (text = '') => allowed(() => stream.comment(String(text))),
       close: () => allowed(() => stream.end('source-ended')),
       get signal () { return stream.signal },
       closed: stream.closed
     }
-    return this.#handle
+    handles.add(handle)
+    return handle
   }
 
   /** @returns null when the request is answered in another way, or its client is gone */
@@ -288,7 +291,7 @@ class ReplyStream implements StreamHost {
   sendInstead (payload: unknown): void {
     const stream = this.#stream
     // What Fastify does for an async handler that returns nothing: the stream is the answer.
-    if (payload === undefined || payload === this.#handle || stream === null) return
+    if (payload === undefined || handles.has(payload as object) || stream === null) return
     const isUnderway = stream.isDirect || this.#reply.raw.headersSent
     if (stream.isCommitted && !isUnderway && (payload instanceof Error || this.#reply.statusCode >= 400)) {
       // An onSend hook, or what it put in between, has failed and the error handler answers; or the handler has failed while

@@ -1,5 +1,10 @@
 import { Readable } from 'node:stream'
 
+/** What Fastify, through `stream.finished`, listens to on a response. */
+const WATCHED = ['end', 'finish', 'close', 'error', 'aborted']
+
+function ignore (): void {}
+
 /** What a {@link StreamBody} carries, seen from the body. */
 export interface BodyOwner {
   /** The response that may be written to without a pipe in between. */
@@ -28,6 +33,7 @@ export interface BodyOwner {
 export class StreamBody extends Readable {
   readonly #owner: BodyOwner
   #isDirect = false
+  #listenersBefore: Array<[event: string, count: number]> | null = null
 
   constructor (owner: BodyOwner) {
     // Without `close` of its own, the end of the body is a single event that can be given at once (see `finish`).
@@ -40,7 +46,7 @@ export class StreamBody extends Readable {
       const endsResponse = options?.end !== false
       this.#isDirect = this.#owner.attachResponse(endsResponse)
       if (this.#isDirect) {
-        if (endsResponse && this.listenerCount('end') === 1) this.#leave()
+        if (endsResponse && this.listenerCount('end') === 1 && this.#listenersBefore !== null) this.#leave(this.#listenersBefore)
         return destination
       }
     }
@@ -49,13 +55,30 @@ export class StreamBody extends Readable {
 
   /**
    * Without trailers Fastify only wants to hear whether the payload ended before the response closed. It hears that now,
-   * and what it listens with, 1.4 KB for each stream with the body itself, can go. (Somebody else who listens for the end
+   * and what it listens with, 3 KB for each stream with the body itself, can go. (Somebody else who listens for the end
    * is told when it comes.)
    */
-  #leave (): void {
+  #leave (listenersBefore: ReadonlyArray<[event: string, count: number]>): void {
     this.emit('end')
     this.removeAllListeners()
+    // Fastify's watch over the response does nothing from now on, and keeps the body alive: its listeners came last.
+    const { response } = this.#owner
+    for (const [event, count] of listenersBefore) {
+      for (const listener of response.listeners(event).slice(count)) response.off(event, listener as () => void)
+    }
+    // It also took the response's errors, which have no other listener. The end of the stream is told by `close`.
+    if (response.listenerCount('error') === 0) response.on('error', ignore)
     this.#owner.bodyDone()
+  }
+
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Readable has it
+  override on (event: string | symbol, listener: (...args: any[]) => void): this {
+    // Fastify watches the body, then the response, then pipes, all in one call: what the response has now is not of that
+    // watch, and what it has more when the pipe is asked for is. A hook may have listened to the body before; Fastify comes last.
+    if (event === 'close') {
+      this.#listenersBefore = WATCHED.map((name) => [name, this.#owner.response.listenerCount(name)])
+    }
+    return super.on(event, listener)
   }
 
   override _read (): void {
