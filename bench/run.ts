@@ -13,7 +13,7 @@ import { measureThroughput, type Load, type Throughput } from './throughput.js'
 
 const USAGE = `npm run bench -- [options]
 
-  --quick          fewer rounds, loads and events, and only the sections streams and idle: under 40 seconds
+  --quick          fewer rounds, loads and events, and only the sections streams and idle: about a minute
   --only <names>   sections and contenders, separated by commas: streams, ways, idle, scoreboard, check, ${LIBRARIES.map(({ name }) => name).join(', ')}
   --rounds <n>     rounds of the streams (default 5, quick 3)
   --streams <n>    idle streams (default 2000, quick 500)
