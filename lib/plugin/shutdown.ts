@@ -2,9 +2,9 @@ import type { IncomingMessage, ServerResponse, Server } from 'node:http'
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
 import type { FastifyInstance } from 'fastify'
 import type { EventStream } from '../stream/event-stream.js'
-import { MAX_DELAY_MS } from '../stream/host.js'
 import type { StreamHub } from '../stream/hub.js'
 import { encodeRetry } from '../wire/encode.js'
+import { MAX_RETRY_MS } from '../wire/frame.js'
 import { acceptsEventStream, MEDIA_TYPE } from './accept.js'
 import type { Http2Sessions } from './http2-sessions.js'
 import type { StreamRoute } from './route.js'
@@ -40,7 +40,7 @@ async function endOne (stream: EventStream, finishMs: number, spreadMs: number):
   const { socket, httpVersionMajor } = stream.request.raw
   if (finishMs > 0) await within(finishMs, stream.closed)
   const retryMs = reconnectionTimeMs + Math.floor(Math.random() * Math.max(reconnectionTimeMs, spreadMs))
-  stream.end('shutdown', encodeRetry(Math.min(retryMs, MAX_DELAY_MS)))
+  stream.end('shutdown', encodeRetry(Math.min(retryMs, MAX_RETRY_MS)))
   if (!await within(END_GRACE_MS, stream.closed)) stream.cut('shutdown')
   // Over a connection that is kept the client would send its reconnect before the server is gone (see below).
   if (httpVersionMajor < 2) socket?.destroySoon?.()

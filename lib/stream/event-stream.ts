@@ -118,11 +118,6 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     return this.#state >= State.Ending
   }
 
-  /** Whether the client does not take what has been written so far. */
-  get isBlocked (): boolean {
-    return this.#isBlocked
-  }
-
   /** Whether headers may have been sent, so that an error can no longer be an error response. */
   get isCommitted (): boolean {
     return this.#state !== State.Opening
