@@ -1,8 +1,16 @@
-import { fork, type ChildProcess } from 'node:child_process'
+import { fork, spawnSync, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 
 /** Longest time that one call may take, in milliseconds. Past it the run fails rather than hang. */
 const CALL_MS = 60_000
+
+/** How a process is started. */
+interface Start {
+  /** What it prints is of no interest, since it is meant to fail. */
+  readonly isQuiet?: boolean
+  /** Open files that it asks for; it gets as many as the system lets it have. */
+  readonly openFiles?: number
+}
 
 interface Answer { port?: number, call?: number, result?: unknown, failure?: string }
 
@@ -31,11 +39,13 @@ export class Remote {
    * Starts a module of this folder, with `gc()` at hand.
    *
    * @param file relative to this folder
-   * @param isQuiet whether what it prints is of no interest, since it is meant to fail
    */
-  static async start (file: string, env: Record<string, string> = {}, isQuiet = false): Promise<Remote> {
-    const child = fork(join(import.meta.dirname, file),
-      { execArgv: ['--expose-gc'], env: { ...process.env, ...env }, stdio: ['ignore', 'inherit', isQuiet ? 'ignore' : 'inherit', 'ipc'] })
+  static async start (file: string, env: Record<string, string> = {}, { isQuiet = false, openFiles }: Start = {}): Promise<Remote> {
+    const child = fork(join(import.meta.dirname, file), {
+      ...openFiles === undefined ? { execArgv: ['--expose-gc'] } : limited(openFiles),
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'inherit', isQuiet ? 'ignore' : 'inherit', 'ipc']
+    })
     const port = await new Promise<number>((resolve, reject) => {
       child.once('message', ({ port }: Answer) => resolve(port!))
       child.once('exit', (code) => reject(new Error(`${file} ended with ${code}`)))
@@ -43,14 +53,15 @@ export class Remote {
     return new Remote(child, port)
   }
 
-  async call<T> (name: string, argument: unknown = null): Promise<T> {
+  /** @param ms longest time that it may take */
+  async call<T> (name: string, argument: unknown = null, ms = CALL_MS): Promise<T> {
     const call = ++this.#last
     if (!this.#child.connected) throw new Error(`${this.#child.spawnargs.at(-1)} has died`)
     let timer
     try {
       return await new Promise<T>((resolve, reject) => {
         this.#calls.set(call, { resolve, reject })
-        timer = setTimeout(() => reject(new Error(`«${name}» took longer than ${CALL_MS} ms`)), CALL_MS)
+        timer = setTimeout(() => reject(new Error(`«${name}» took longer than ${ms} ms`)), ms)
         this.#child.send({ call, name, argument })
       })
     } finally {
@@ -61,4 +72,20 @@ export class Remote {
   stop (): void {
     this.#child.kill('SIGKILL')
   }
+}
+
+/** Raises the limit of open files, as far as the system allows. */
+function raise (openFiles: number): string {
+  return `ulimit -n ${openFiles} 2>/dev/null || ulimit -n "$(ulimit -H -n)"`
+}
+
+/** Starts Node through a shell that raises its limit first: Node has no call for it. */
+function limited (openFiles: number): { execPath: string, execArgv: string[] } {
+  return { execPath: '/bin/sh', execArgv: ['-c', `${raise(openFiles)}; exec "${process.execPath}" --expose-gc "$0"`] }
+}
+
+/** Open files that a process gets which asks for so many. */
+export function grantedOpenFiles (wanted: number): number {
+  const limit = spawnSync('/bin/sh', ['-c', `${raise(wanted)}; ulimit -n`], { encoding: 'utf8' }).stdout.trim()
+  return limit === 'unlimited' ? wanted : Math.min(wanted, Number(limit))
 }

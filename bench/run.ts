@@ -6,17 +6,24 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildLib } from './build.js'
 import { BARE, LIBRARIES, OURS, WAYS, type Contender } from './contenders.js'
+import { FANOUT } from './fanout/contenders.js'
+import { runCrowd } from './fanout/crowd.js'
+import { runFanout } from './fanout/section.js'
 import { IDLE_PATHS, measureIdle, type IdleSample } from './idle.js'
 import { measureScoreboard } from './scoreboard.js'
 import { median, showRatios, table } from './table.js'
 import { measureThroughput, type Load, type Throughput } from './throughput.js'
 
+/** Connections of the crowd. */
+const CROWD = 50_000
+
 const USAGE = `npm run bench -- [options]
 
   --quick          fewer rounds, loads and events, and only the sections streams and idle: about a minute
-  --only <names>   sections and contenders, separated by commas: streams, ways, idle, scoreboard, check, ${LIBRARIES.map(({ name }) => name).join(', ')}
-  --rounds <n>     rounds of the streams (default 5, quick 3)
-  --streams <n>    idle streams (default 2000, quick 500)
+  --only <names>   sections and contenders, separated by commas: streams, ways, idle, fanout, crowd, scoreboard, check, ${[...new Set([...LIBRARIES, ...FANOUT].map(({ name }) => name))].join(', ')};
+                   crowd is measured only when it is named
+  --rounds <n>     rounds of the streams and of the fan-out (default 5, quick 3)
+  --streams <n>    idle streams (default 2000, quick 500), or connections of the crowd (default ${CROWD.toLocaleString('en')})
   --lib <folder>   measure the lib/ of another folder as ours
   --json <file>    also write all figures to a file`
 
@@ -36,13 +43,16 @@ if (args.help) {
   process.exit()
 }
 
-const SECTIONS = ['streams', 'ways', 'idle', 'scoreboard', 'check']
+const SECTIONS = ['streams', 'ways', 'idle', 'fanout', 'scoreboard', 'check']
+/** It asks more of a machine than all machines give. */
+const ON_DEMAND = ['crowd']
+const isSection = (name: string): boolean => [...SECTIONS, ...ON_DEMAND].includes(name)
 const only = args.only.split(',').filter(Boolean)
-const named = only.filter((name) => SECTIONS.includes(name))
+const named = only.filter(isSection)
 const sections = named.length > 0 ? named : args.quick ? ['streams', 'idle'] : SECTIONS
-const names = only.filter((name) => !SECTIONS.includes(name))
+const names = only.filter((name) => !isSection(name))
 for (const name of names) {
-  if (![...LIBRARIES, ...WAYS].some((contender) => contender.name === name)) {
+  if (![...LIBRARIES, ...WAYS, ...FANOUT].some((contender) => contender.name === name)) {
     console.error(`There is no «${name}».\n\n${USAGE}`)
     process.exit(1)
   }
@@ -51,8 +61,8 @@ const rounds = Number(args.rounds ?? (args.quick ? 3 : 5))
 const idleStreams = Number(args.streams ?? (args.quick ? 500 : 2000))
 
 /** Ratios need what they refer to. */
-function chosen (contenders: readonly Contender[]): Contender[] {
-  return contenders.filter((contender) => names.length === 0 || names.includes(contender.name) || contender === BARE)
+function chosen<T extends Contender> (contenders: readonly T[]): T[] {
+  return contenders.filter(({ name }) => names.length === 0 || names.includes(name) || name === BARE.name)
 }
 
 const size = args.quick ? 0.5 : 1
@@ -137,6 +147,12 @@ try {
     say(table(['', 'heap', 'RSS'], [...measured].map(([name, samples]) =>
       [name, kib(median(samples.map(({ heap }) => heap))), kib(median(samples.map(({ rss }) => rss)))])))
     figures['idle'] = Object.fromEntries(measured)
+  }
+  if (sections.includes('fanout')) {
+    figures['fanout'] = await runFanout({ contenders: chosen(FANOUT), rounds, isQuick: args.quick, env, progress, say })
+  }
+  if (sections.includes('crowd')) {
+    figures['crowd'] = await runCrowd({ contenders: chosen(FANOUT), streams: Number(args.streams ?? CROWD), env, progress, say })
   }
   if (sections.includes('scoreboard')) {
     const contenders = chosen(LIBRARIES).filter((contender) => contender !== BARE)

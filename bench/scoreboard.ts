@@ -93,7 +93,7 @@ export async function measureScoreboard (contenders: readonly Contender[], env: 
   for (const { question, answer } of BEHAVIOURS) {
     const answers = await Promise.all(contenders.map(async ({ name }) => {
       progress(`${question}: ${name}`)
-      const server = await Remote.start('servers/behaviour.mjs', { ...env, BENCH_CONTENDER: name }, true)
+      const server = await Remote.start('servers/behaviour.mjs', { ...env, BENCH_CONTENDER: name }, { isQuiet: true })
       try {
         return await answer(server)
       } finally {

@@ -5,6 +5,12 @@ export function median (values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
+/** The number that this share of some numbers (0 to 1) does not pass. */
+export function percentile (values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? NaN
+}
+
 /** `1.52x (1.48–1.60)`: the median of the ratios of each round, the least and the greatest. */
 export function showRatios (ratios: readonly number[]): string {
   const show = (value: number): string => value.toFixed(2)

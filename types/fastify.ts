@@ -1,4 +1,5 @@
 import type { FastifySchema, FastifyTypeProvider, RouteGenericInterface } from 'fastify'
+import type { GapEvent } from '../lib/channel/gap.js'
 import type { EventProblem, Unjudged } from '../lib/schema/event-problem.js'
 import type { kEventContract, StaticOf, TypedEvent } from '../lib/schema/events.js'
 import type { Source, SourceEvent, StreamHandle, UntypedEvent } from '../lib/stream/types.js'
@@ -69,7 +70,7 @@ declare module 'fastify' {
      * @returns a promise to return from the handler or to wait for: resolves when the stream is over, never rejects
      */
     sse<S extends Source<Unjudged<RouteEvent<SchemaCompiler, TypeProvider, RouteGeneric>>>> (
-      source: S & Judged<SourceEvent<S>, RouteEvent<SchemaCompiler, TypeProvider, RouteGeneric>>
+      source: S & Judged<Exclude<SourceEvent<S>, GapEvent>, RouteEvent<SchemaCompiler, TypeProvider, RouteGeneric>>
     ): Promise<void>
   }
 

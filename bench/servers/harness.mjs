@@ -33,17 +33,20 @@ export function report (port) {
       const { user, system } = process.cpuUsage(before)
       return { cpuMicros: user + system, maxRssBytes: process.resourceUsage().maxRSS * 1024 }
     },
-    memory: async () => {
-      await quiet(5)
-      const { heapUsed, external, rss } = process.memoryUsage()
-      return { heap: heapUsed + external, rss }
-    }
+    memory
   }
   process.on('message', async ({ call, name, argument }) => {
     process.send({ call, result: await commands[name](argument) })
   })
   process.on('disconnect', () => process.exit())
   process.send({ port })
+}
+
+/** What this process takes when its garbage is out, in bytes. */
+export async function memory () {
+  await quiet(5)
+  const { heapUsed, external, rss } = process.memoryUsage()
+  return { heap: heapUsed + external, rss }
 }
 
 /** Lets what is under way come to an end, and takes its garbage out. */

@@ -1,5 +1,5 @@
-import { nearest, show, SSEError } from '../errors.js'
-import { MAX_DELAY_MS } from '../stream/host.js'
+import { show, SSEError } from '../errors.js'
+import { callback, checkObject, checkOptions, integer, milliseconds, oneOf, unknownOption, type Check } from '../option-checks.js'
 import type { RouteStreamOptions, SSEPluginOptions } from './types.js'
 
 /** The options of a route, all of them given. */
@@ -18,8 +18,6 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   accept: 'any',
   controlEvents: true
 })
-
-type Check = (option: string, value: unknown) => void
 
 const CHECKS: { readonly [K in keyof Required<RouteStreamOptions>]: Check } = {
   heartbeatMs: milliseconds(1_000, 'for no heartbeats'),
@@ -43,18 +41,8 @@ const CHECKS: { readonly [K in keyof Required<RouteStreamOptions>]: Check } = {
  * @throws FST_SSE_OPTION_UNKNOWN, FST_SSE_OPTION_INVALID, FST_SSE_OPTIONS_CONFLICT
  */
 export function resolveOptions (given: unknown, defaults: ResolvedOptions, where: string): ResolvedOptions {
-  if (given === undefined) return defaults
-  checkObject(where, given)
-  const resolved: Record<string, unknown> = { ...defaults }
-  for (const [option, value] of Object.entries(given)) {
-    const check = Object.hasOwn(CHECKS, option) ? CHECKS[option as keyof RouteStreamOptions] : undefined
-    if (check === undefined) throw unknownOption(where, option, Object.keys(CHECKS))
-    if (value === undefined) continue
-    check(`${where}.${option}`, value)
-    resolved[option] = value
-  }
-  const options = resolved as unknown as ResolvedOptions
-  checkConflicts(options, given, where)
+  const options = checkOptions(given, defaults, CHECKS, where)
+  if (options !== defaults) checkConflicts(options, given as object, where)
   return options
 }
 
@@ -75,7 +63,7 @@ export function resolvePluginOptions (given: SSEPluginOptions): { defaults: Reso
     for (const [option, value] of Object.entries(limits)) {
       if (option !== 'total' && option !== 'perKey') throw unknownOption('options.limits', option, ['total', 'perKey'])
       if (value === undefined) continue
-      if (!Number.isInteger(value) || value < 1) throw invalid(`options.limits.${option}`, value, 'an integer of 1 or more')
+      integer(1)(`options.limits.${option}`, value)
       checked[option] = value
     }
   }
@@ -93,38 +81,4 @@ function checkConflicts (options: ResolvedOptions, given: object, where: string)
   if (options.drain === 'finish' && options.drainTimeoutMs === 0) {
     throw conflict('drain', 'drainTimeoutMs', 'No stream could finish in no time: raise drainTimeoutMs, or let clients reconnect.')
   }
-}
-
-function checkObject (where: string, given: unknown): asserts given is object {
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw invalid(where, given, 'an object of options')
-}
-
-function milliseconds (min: number, zero?: string): Check {
-  const range = `an integer from ${min} to ${MAX_DELAY_MS} (milliseconds)${zero === undefined ? '' : `, or 0 ${zero}`}`
-  return (option, value) => {
-    if (zero !== undefined && value === 0) return
-    if (!Number.isInteger(value) || value as number < min || value as number > MAX_DELAY_MS) throw invalid(option, value, range)
-  }
-}
-
-function oneOf (...values: readonly unknown[]): Check {
-  return (option, value) => {
-    if (!values.includes(value)) throw invalid(option, value, `one of ${values.map(show).join(', ')}`)
-  }
-}
-
-function callback (option: string, value: unknown): void {
-  if (typeof value !== 'function') throw invalid(option, value, 'a function')
-}
-
-function invalid (option: string, value: unknown, expected: string): SSEError {
-  return new SSEError('FST_SSE_OPTION_INVALID', `${option} must be ${expected}, but is ${show(value)}.`, { option, value })
-}
-
-function unknownOption (where: string, option: string, known: string[]): SSEError {
-  const near = nearest(option, known)
-  return new SSEError('FST_SSE_OPTION_UNKNOWN',
-    `${where} has no option ${show(option)}. ` +
-    (near === undefined ? `The options are ${known.join(', ')}.` : `Did you mean ${near}?`),
-    { option: `${where}.${option}`, known })
 }

@@ -1,5 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
+import { Channels } from '../channel/channels.js'
+import { Merge } from '../channel/merge.js'
 import { SSEError } from '../errors.js'
 import { abortable, on } from '../stream/producers.js'
 import { StreamHub } from '../stream/hub.js'
@@ -25,20 +27,33 @@ async function registerSSE (app: FastifyInstance, given: SSEPluginOptions): Prom
   const sessions = new Http2Sessions()
   const sse = createReplyMethod({ routes, limits: new StreamLimits(hub, limits), sessions })
 
+  const channels = new Channels({
+    timer: hub.timer,
+    validation: defaults.validation,
+    getSchemas: () => app.getSchemas(),
+    getSerializerCompiler: () => app.serializerCompiler,
+    warn: (error, message) => app.log.warn({ err: error }, message)
+  })
+
   app.decorateReply('sse', sse as FastifyReply['sse'])
-  app.decorate('sse', createApi(hub))
+  app.decorate('sse', createApi(hub, channels))
   app.addHook('onRoute', function (route) {
     routes.add(this, route)
   })
   app.addHook('onReady', async () => {
     routes.compile()
+    channels.compile()
   })
   app.addHook('preClose', async () => {
+    channels.flush()
     await drain(app, hub, sessions)
+  })
+  app.addHook('onClose', async () => {
+    channels.dispose()
   })
 }
 
-function createApi (hub: StreamHub): SSEApi {
+function createApi (hub: StreamHub, channels: Channels): SSEApi {
   return Object.freeze({
     on,
     abortable,
@@ -53,8 +68,11 @@ function createApi (hub: StreamHub): SSEApi {
       }
       return evicted
     },
-    stats: () => hub.stats()
-  })
+    stats: () => ({ ...hub.stats(), channels: channels.stats() }),
+    channel: channels.channel.bind(channels),
+    channels: channels.family.bind(channels),
+    merge: (...sources: unknown[]) => new Merge(sources)
+  } as SSEApi)
 }
 
 /**

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { show, SSEError, StreamClosedError } from '../errors.js'
 import { EventStream } from '../stream/event-stream.js'
+import type { FrameFeed } from '../stream/feed.js'
 import type { StreamEnd, StreamHost } from '../stream/host.js'
 import { hasLeft, type Exchange } from '../stream/peer.js'
 import { discardSource, holdErrors, isThenable } from '../stream/source.js'
@@ -9,6 +10,7 @@ import type { StreamHandle } from '../stream/types.js'
 import { END_ID, MAX_ID_BYTES } from '../wire/frame.js'
 import { acceptsEventStream, MEDIA_TYPE } from './accept.js'
 import { completeResponse, stopTimeouts } from './fastify-internals.js'
+import { isChannelSource, openChannels } from './frame-source.js'
 import type { Http2Sessions } from './http2-sessions.js'
 import type { StreamLimits } from './limits.js'
 import type { StreamRoute, StreamRoutes } from './route.js'
@@ -96,6 +98,11 @@ class ReplyStream implements StreamHost {
   openHandle (): StreamHandle<unknown> {
     const stream = this.#open()
     if (stream === null) return closedHandle(this.#responseClosed())
+    try {
+      this.#checkLastEventId()
+    } catch (error) {
+      stream.fail(error)
+    }
     const expiry = this.#limitAge(stream)
     // Nothing is sent before it is known that there is a right to it.
     const allowed = (work: () => void): void => {
@@ -135,13 +142,6 @@ class ReplyStream implements StreamHost {
       }
     }
     this.lastEventId = lastEventIdOf(this.request)
-    const idBytes = this.lastEventId === undefined ? 0 : Buffer.byteLength(this.lastEventId)
-    if (idBytes > MAX_ID_BYTES) {
-      this.refuse(new SSEError('FST_SSE_LAST_EVENT_ID_TOO_LONG',
-        `The Last-Event-ID header has ${idBytes} bytes, and no ID of a stream is longer than ${MAX_ID_BYTES}. Send an ID that the stream gave.`,
-        { bytes: idBytes, limit: MAX_ID_BYTES }))
-      return null
-    }
     // The stream had come to its end: 204 is how a bare EventSource is told not to come back.
     if (options.controlEvents && this.lastEventId === END_ID) {
       this.#reply.code(204).header('cache-control', 'no-cache')
@@ -220,7 +220,31 @@ class ReplyStream implements StreamHost {
     })
   }
 
+  /**
+   * Refuses an ID that no source has given. To a channel it is one it cannot go on from, like any other.
+   *
+   * @throws FST_SSE_LAST_EVENT_ID_TOO_LONG
+   */
+  #checkLastEventId (): void {
+    const bytes = this.lastEventId === undefined ? 0 : Buffer.byteLength(this.lastEventId)
+    if (bytes <= MAX_ID_BYTES) return
+    throw new SSEError('FST_SSE_LAST_EVENT_ID_TOO_LONG',
+      `The last event ID of the request has ${bytes} bytes, and no ID of a stream is longer than ${MAX_ID_BYTES}. Send an ID that the stream gave.`,
+      { bytes, limit: MAX_ID_BYTES })
+  }
+
   // What a stream asks of Fastify
+
+  open (source: unknown, stream: EventStream): { feed: FrameFeed } | { events: unknown } {
+    if (isChannelSource(source)) return openChannels(source, stream, (definition) => this.#route.sends(definition.schemas))
+    try {
+      this.#checkLastEventId()
+    } catch (error) {
+      discardSource(source)
+      throw error
+    }
+    return { events: source }
+  }
 
   commit (body: Readable): void {
     const { headers } = this.request
@@ -317,12 +341,20 @@ function guardedSend (this: StreamingReply, payload?: unknown): StreamingReply {
   return this
 }
 
-/** What the client has seen last. Header values arrive as Latin-1, and an ID was sent as UTF-8. */
+/**
+ * What the client has seen last: the `Last-Event-ID` header, else the query parameter `lastEventId`, by which a page that was
+ * rendered on the server begins. Read from the URL itself: a schema may take from the query what it does not name.
+ */
 function lastEventIdOf (request: FastifyRequest): string | undefined {
   const header = request.headers['last-event-id']
   const value = Array.isArray(header) ? header[0] : header
+  if (value === undefined) {
+    const { url = '' } = request.raw
+    return url.includes('lastEventId=') ? new URLSearchParams(url.slice(url.indexOf('?') + 1)).get('lastEventId') ?? undefined : undefined
+  }
+  // Header values arrive as Latin-1, and an ID was sent as UTF-8.
   // eslint-disable-next-line no-control-regex
-  if (value === undefined || /^[\x00-\x7f]*$/.test(value)) return value
+  if (/^[\x00-\x7f]*$/.test(value)) return value
   const decoded = Buffer.from(value, 'latin1').toString('utf8')
   return decoded.includes('\ufffd') ? value : decoded
 }

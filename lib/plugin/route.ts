@@ -1,4 +1,7 @@
 import type { FastifyInstance, FastifyRequest, FastifySchema, FastifySerializerCompiler, RouteOptions } from 'fastify'
+import { encodeIdBlock } from '../channel/frame.js'
+import { encodeGap } from '../channel/gap-answer.js'
+import { isGapEvent } from '../channel/iterator.js'
 import { compileEvents } from '../schema/compile.js'
 import { EventEncoder } from '../schema/encoder.js'
 import { resolveEvents } from '../schema/events.js'
@@ -19,11 +22,14 @@ export class StreamRoute implements StreamSettings {
   readonly stallTimeoutMs: number
   readonly maxAgeMs: number
   readonly controlEvents: boolean
+  /** Event type → schema; null for a route that declares no events. */
+  readonly #schemas: Readonly<Record<string, unknown>> | null
   readonly #compile: () => EventEncoder
   #encoder: EventEncoder | null = null
 
-  constructor (options: ResolvedOptions, compile: () => EventEncoder) {
+  constructor (options: ResolvedOptions, events: unknown, compile: () => EventEncoder) {
     this.options = options
+    this.#schemas = events === undefined ? null : resolveEvents(events)
     this.heartbeatMs = options.heartbeatMs
     this.stallTimeoutMs = options.stallTimeoutMs
     this.maxAgeMs = options.maxAgeMs
@@ -38,7 +44,15 @@ export class StreamRoute implements StreamSettings {
     this.#encoder ??= this.#compile()
   }
 
+  /** Whether events that were checked by these schemas may be sent as they are: the route has the same, or none. */
+  sends (schemas: Readonly<Record<string, unknown>>): boolean {
+    const own = this.#schemas
+    return own === null || Object.entries(schemas).every(([eventType, schema]) => own[eventType] === schema)
+  }
+
   encode (event: unknown, host: StreamHost): string {
+    // Of a subscription that the source reads.
+    if (isGapEvent(event)) return this.controlEvents ? encodeGap(event.data, event.id) : encodeIdBlock(event.id)
     this.#encoder ??= this.#compile()
     return this.#encoder.encode(event, (error) => {
       host.warn(error, this.options.validation === 'drop' ? 'an invalid event was dropped' : 'an invalid event was sent')
@@ -68,7 +82,7 @@ export class StreamRoutes {
     const where = `${[route.method].flat().join('|')} ${route.url}: sse`
     const options = resolveOptions(sse, this.#defaults, where)
     if (schema?.events !== undefined) checkEvents(schema.events)
-    const streamRoute = new StreamRoute(options, () => buildEncoder(instance, schema?.events, options, route as SerializedRoute))
+    const streamRoute = new StreamRoute(options, schema?.events, () => buildEncoder(instance, schema?.events, options, route as SerializedRoute))
     this.#uncompiled.push(streamRoute)
     // Fastify copies `config` with its symbols, for this route and for the HEAD route that it derives.
     route.config = { ...route.config, [kRoute]: streamRoute } as typeof route.config & object
@@ -86,7 +100,7 @@ export class StreamRoutes {
     if (known !== undefined) return known
     const { events } = (schema ?? {})
     const options = this.#defaults
-    const route = new StreamRoute(options, () => buildEncoder(request.server, events, options, { method, url: url ?? '' }))
+    const route = new StreamRoute(options, events, () => buildEncoder(request.server, events, options, { method, url: url ?? '' }))
     if (events !== undefined) checkEvents(events)
     this.#late.set(config, route)
     if (events !== undefined) {

@@ -1,7 +1,13 @@
 import type { FastifyRequest } from 'fastify'
 import type { Validation } from '../schema/encoder.js'
+import type { EventContract, EventMap, EventOf } from '../schema/events.js'
 import type { StreamStats } from '../stream/hub.js'
-import type { CloseReason } from '../stream/types.js'
+import type { Channel } from '../channel/channel.js'
+import type { ChannelFamily } from '../channel/family.js'
+import type { Merge } from '../channel/merge.js'
+import type { Subscription } from '../channel/subscription.js'
+import type { ChannelOptions, ChannelStats, FamilyOptions } from '../channel/types.js'
+import type { CloseReason } from '../close-reason.js'
 import type { abortable, on } from '../stream/producers.js'
 
 /**
@@ -170,5 +176,35 @@ export interface SSEApi {
    */
   evict (filter: (stream: OpenStream) => boolean): number
   /** What has been counted since the plugin was registered. */
-  stats (): StreamStats
+  stats (): SSEStats
+  /**
+   * Declares a channel: a named sequence of events that many streams can read.
+   *
+   * @param name not empty, and of no other channel that is open
+   * @param events a contract made with `defineEvents`, or a bare map of event type → schema
+   * @throws FST_SSE_CHANNEL_EXISTS, FST_SSE_OPTION_UNKNOWN, FST_SSE_OPTION_INVALID, and what `defineEvents` throws
+   */
+  channel<const D extends EventContract | EventMap> (name: string, events: D, options?: ChannelOptions<EventOf<D>>): Channel<EventOf<D>>
+  /**
+   * Declares a family: channels of the same events, one for each room, user or job.
+   *
+   * @throws as {@link channel}
+   */
+  channels<const D extends EventContract | EventMap> (name: string, events: D, options?: FamilyOptions<EventOf<D>>): ChannelFamily<EventOf<D>>
+  /**
+   * Several channels as one source. A client resumes all of them by one ID.
+   *
+   * @param sources 1 to 64 channels or subscriptions
+   * @throws FST_SSE_SOURCE_INVALID for anything else
+   */
+  merge<const S extends ReadonlyArray<Channel<never> | Subscription<never>>> (...sources: S): Merge<MergedEvent<S[number]>>
+}
+
+/** The events of what is merged. */
+export type MergedEvent<S> = S extends Channel<infer E> | Subscription<infer E> ? E : never
+
+/** What has been counted since the plugin was registered. */
+export interface SSEStats extends StreamStats {
+  /** By the name that a channel or family was declared with. */
+  channels: Record<string, ChannelStats>
 }

@@ -5,13 +5,15 @@ import { encodeComment, END_FRAME } from '../wire/encode.js'
 import { StreamBody, type BodyOwner } from './body.js'
 import { Context } from './context.js'
 import { faultFrame, isAbort } from './fault.js'
-import { MAX_DELAY_MS, type StreamHost, type StreamSettings } from './host.js'
+import type { FrameFeed, Frames } from './feed.js'
+import type { StreamHost, StreamSettings } from './host.js'
 import type { StreamHub } from './hub.js'
-import { cutOff, isDelivered, isQueued, unsentBytes, unwatchPeer, watchPeer, type Exchange, type PeerWatcher } from './peer.js'
-import { TimerEntry } from './shared-timer.js'
+import { chunkSocket, cutOff, isDelivered, isQueued, unsentBytes, unwatchPeer, watchPeer, type Exchange, type PeerWatcher } from './peer.js'
+import { MAX_DELAY_MS } from '../time/delay.js'
+import { TimerEntry } from '../time/shared-timer.js'
 import { isThenable, openSource, type Puller } from './source.js'
-import { batchSize, flushAtTurnEnd, type Flushable } from './turn.js'
-import type { CloseReason } from './types.js'
+import { batchSize, flushAtTurnEnd, type Flushable } from '../time/turn.js'
+import type { CloseReason } from '../close-reason.js'
 
 /** How long a stream waits for its first event before it answers with headers and the opening comment. */
 const COMMIT_DELAY_MS = 50
@@ -67,12 +69,15 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
   #isScheduled = false
   #isBlocked = false
   #unsent = -1
+  #drainSocket: (() => void) | null = null
   /** When the client was last seen to take something, while blocked. */
   #progressAt = 0
   #ready: Promise<void> | null = null
   #wake: (() => void) | null = null
 
   #puller: Puller | null = null
+  /** What writes frames by itself; null for a stream that is fed with events. */
+  #feed: FrameFeed | null = null
   /** Promises that settle when the source has nothing left to do: the pump, and the call of the source's return(). */
   #running = 0
   #settled: Promise<void> | null = null
@@ -107,6 +112,14 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
 
   get request (): FastifyRequest {
     return this.#host.request
+  }
+
+  get lastEventId (): string | undefined {
+    return this.#host.lastEventId
+  }
+
+  get controlEvents (): boolean {
+    return this.settings.controlEvents
   }
 
   get response (): Exchange['response'] {
@@ -182,51 +195,107 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
   }
 
   async #pump (source: unknown): Promise<void> {
-    let dropped = 0
     try {
-      let given = source
-      if (typeof given === 'function') given = given(new Context(this, this.#host))
+      let given = this.#called(source)
       if (isThenable(given)) given = await given
-      const puller = openSource(given)
-      this.#puller = puller
-      if (this.isOver) {
-        this.#stopSource()
-        return
+      // Called or not: a source that is not wanted any more still has to be told.
+      const opened = this.isOver ? { events: given } : this.#host.open(given, this)
+      if ('feed' in opened) {
+        const { feed } = opened
+        this.#feed = feed
+        const starting = feed.start()
+        if (starting !== undefined) await starting
+        // Its first frames can be a long time coming, and nothing can refuse the stream any more.
+        this.#commit()
+      } else if (await this.#pull(opened.events, (event) => this.settings.encode(event, this.#host))) {
+        this.end('source-ended')
       }
-      while (true) {
-        let result: IteratorResult<unknown>
-        try {
-          const pulled = puller.next()
-          result = isThenable(pulled) ? await pulled : pulled
-        } catch (error) {
-          // What throws has come to its end, and need not be told to return.
-          this.#puller = null
-          throw error
-        }
-        if (this.isOver) return
-        if (result.done === true) break
-        let frame: string
-        try {
-          frame = this.settings.encode(result.value, this.#host)
-        } catch (error) {
-          this.fail(error, 'event-invalid')
-          return
-        }
-        if (frame === '') {
-          if (++dropped % DROPS_PER_TURN === 0) await nextTurn()
-        } else if (!this.#append(frame, 1)) {
-          // A promise, not a callback: what the source does next must run in the request's asynchronous context.
-          await this.#untilReady()
-        }
-        if (this.isOver) return
-      }
-      this.#puller = null
-      this.end('source-ended')
     } catch (error) {
       this.fail(error, 'source-failed')
     } finally {
       this.#workEnds()
     }
+  }
+
+  /** What a source function gives, which may be a promise. */
+  #called (source: unknown): unknown {
+    return typeof source === 'function' ? source(new Context(this, this.#host)) : source
+  }
+
+  /**
+   * Sends what a source gives, as events of the application that encodes them.
+   *
+   * @returns a promise that rejects with what the source throws, and resolves when it has come to its end or the stream is over
+   */
+  async sendAll (source: unknown, encode: (event: unknown) => string): Promise<void> {
+    this.#workBegins()
+    try {
+      await this.#pull(await this.#called(source), encode)
+    } finally {
+      this.#workEnds()
+    }
+  }
+
+  /** @returns whether the source has come to its end before the stream */
+  async #pull (given: unknown, encode: (event: unknown) => string): Promise<boolean> {
+    let dropped = 0
+    const puller = openSource(given)
+    this.#puller = puller
+    if (this.isOver) {
+      this.#stopSource()
+      return false
+    }
+    while (true) {
+      let result: IteratorResult<unknown>
+      try {
+        const pulled = puller.next()
+        result = isThenable(pulled) ? await pulled : pulled
+      } catch (error) {
+        // What throws has come to its end, and need not be told to return.
+        this.#puller = null
+        throw error
+      }
+      if (this.isOver) return false
+      if (result.done === true) break
+      let frame: string
+      try {
+        frame = encode(result.value)
+      } catch (error) {
+        this.fail(error, 'event-invalid')
+        return false
+      }
+      if (frame === '') {
+        if (++dropped % DROPS_PER_TURN === 0) await nextTurn()
+      } else if (!this.#append(frame, 1)) {
+        // A promise, not a callback: what the source does next must run in the request's asynchronous context.
+        await this.#untilReady()
+      }
+      if (this.isOver) return false
+    }
+    this.#puller = null
+    return true
+  }
+
+  // What a feed writes
+
+  /** Whether the response takes frames now. When it does not, the feed is told to resume once it does. */
+  get isReady (): boolean {
+    return this.#state === State.Open && this.#target !== 'none' && !this.#isBlocked
+  }
+
+  /** Writes frames, after the text that is pending. Only while {@link isReady}. */
+  write (frames: Frames, now: number): void {
+    const text = this.#pending
+    this.#pending = ''
+    if (text !== '') this.#write(text)
+    this.#events += frames.events
+    this.#hub.events += frames.events
+    this.#written(this.#writeFrames(frames), now)
+  }
+
+  /** Adds text of no event, which leaves at the end of the turn or before the next frames. */
+  writeText (text: string): void {
+    if (!this.isOver && text !== '') this.#append(text, 0)
   }
 
   // The ways a stream ends
@@ -241,9 +310,9 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     if (this.#state === State.Opening) this.#commit()
     // The commit can fail, and what it runs can end the stream too.
     if (this.isOver) return
+    this.#pending += (lastFrame === END_FRAME ? '' : this.#feed?.tellPosition() ?? '') + lastFrame
     this.#state = State.Ending
     this.#reason = reason
-    this.#pending += lastFrame
     this.#release()
     this.#schedule()
   }
@@ -341,6 +410,7 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     this.#commitTimer = this.#ageTimer = null
     this.#wakeUp()
     this.#controller?.abort(new StreamClosedError(this.#reason ?? 'client-left'))
+    this.#feed?.close(this.#reason ?? 'client-left')
     this.#stopSource()
   }
 
@@ -375,6 +445,7 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     this.#hub.remove(this, this.#reason)
     exchange.response.off('close', onResponseClose)
     exchange.response.off('drain', onResponseDrain)
+    if (this.#drainSocket !== null) exchange.request.socket?.off('drain', this.#drainSocket)
     unwatchPeer(exchange, this)
     this.#finishBody()
     if (wasOver) this.#wakeUp()
@@ -449,7 +520,14 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
       this.#finish(text, now)
       return
     }
-    const isTaken = text === '' || this.#write(text)
+    this.#written(text === '' || this.#write(text), now)
+    if (!this.#isBlocked) {
+      this.#wakeUp()
+      this.#feed?.resume(now)
+    }
+  }
+
+  #written (isTaken: boolean, now: number): void {
     if (!this.#hasHead) {
       this.#hasHead = true
       // Node keeps the text of the head as long as the response lives.
@@ -460,11 +538,24 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
       return
     }
     if (this.settings.heartbeatMs > 0) this.#hub.timer.arm(this, this.settings.heartbeatMs, now)
-    this.#wakeUp()
   }
 
   #write (text: string): boolean {
     return this.#target === 'response' ? (this.response as NodeJS.WritableStream).write(text) : this.#body!.push(text, 'utf8')
+  }
+
+  #writeFrames ({ frames, chunk }: Frames): boolean {
+    const socket = this.#target === 'response' ? chunkSocket(this.#host.exchange) : null
+    if (socket === null) return this.#target === 'response' ? (this.response as NodeJS.WritableStream).write(frames) : this.#body!.push(frames)
+    // What the system has taken is not waiting, however much it was.
+    if (socket.write(chunk) || socket.writableLength === 0) return true
+    // The response itself has no part in this write, and gives no `drain` for it.
+    this.#drainSocket ??= () => {
+      // The response may have said so before, and more been written than is taken.
+      if (!socket.writableNeedDrain) this.drained()
+    }
+    socket.once('drain', this.#drainSocket)
+    return false
   }
 
   #finish (text: string, now: number): void {
@@ -539,7 +630,7 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
       this.#host.warn(null, `the source of an event stream has not returned ${SOURCE_GRACE_MS} ms after the stream ended: ` +
         'let it stop when its signal aborts')
     } else if (!this.#isBlocked) {
-      this.#append(HEARTBEAT, 0)
+      this.#append(this.#feed?.tellPosition() || HEARTBEAT, 0)
     } else {
       this.#watchProgress(now)
       if (now - this.#progressAt >= this.settings.stallTimeoutMs) this.cut('client-stalled')

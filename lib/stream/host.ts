@@ -1,10 +1,9 @@
 import type { Readable } from 'node:stream'
 import type { FastifyRequest } from 'fastify'
+import type { EventStream } from './event-stream.js'
+import type { FrameFeed } from './feed.js'
 import type { Exchange } from './peer.js'
-import type { CloseReason } from './types.js'
-
-/** Longest delay that a timer can hold: 2^31 - 1 ms, 24.8 days. */
-export const MAX_DELAY_MS = 2 ** 31 - 1
+import type { CloseReason } from '../close-reason.js'
 
 /** What is the same for all streams of a route. */
 export interface StreamSettings {
@@ -23,6 +22,10 @@ export interface StreamHost {
   readonly exchange: Exchange
   readonly request: FastifyRequest
   readonly lastEventId: string | undefined
+  /**
+   * What feeds the stream: frames, when the source has its own, else events to be pulled. Throws for a source that is refused.
+   */
+  open (source: unknown, stream: EventStream): { readonly feed: FrameFeed } | { readonly events: unknown }
   /** Sends `body` as the response, through all hooks. */
   commit (body: Readable): void
   /** Nothing has been sent: answers with an ordinary error response instead. */

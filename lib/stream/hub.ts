@@ -1,6 +1,6 @@
-import type { CloseReason } from './types.js'
+import type { CloseReason } from '../close-reason.js'
 import type { EventStream } from './event-stream.js'
-import { SharedTimer } from './shared-timer.js'
+import { SharedTimer } from '../time/shared-timer.js'
 
 /** What has been counted since the plugin was registered. */
 export interface StreamStats {

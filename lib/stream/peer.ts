@@ -1,6 +1,6 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { ServerResponse, type IncomingMessage } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 
 /** The request and the response of an event stream, over HTTP/1 or HTTP/2. */
@@ -106,3 +106,18 @@ export function cutOff ({ request, response }: Exchange): void {
   // A pipelined response has no socket of its own yet, and then `destroy` reaches nobody.
   if (request.httpVersionMajor < 2 && response.socket === null) request.socket?.destroy()
 }
+
+/**
+ * The socket that chunks of a response can be written to directly, or null.
+ *
+ * That is how Node itself sends the body of an HTTP/1.1 response without a length, except that Node takes three pieces and a tick
+ * for each: head and end of a chunk are made anew for each client, and all is held back until the tick is over. Not for a
+ * response that waits behind another, that has sent no head yet, or whose `write` somebody has replaced.
+ */
+export function chunkSocket ({ response }: Exchange): Socket | null {
+  if (!(response instanceof ServerResponse) || response.write !== write) return null
+  const { socket, chunkedEncoding, outputData } = response as ServerResponse & { outputData?: unknown[] }
+  return socket instanceof Socket && chunkedEncoding && response.headersSent && outputData?.length === 0 && !response.writableEnded ? socket : null
+}
+
+const { write } = ServerResponse.prototype

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { batchSize, flushAtTurnEnd, type Flushable } from '../../lib/stream/turn.js'
+import { batchSize, flushAtTurnEnd, type Flushable } from '../../lib/time/turn.js'
 
 class Stream implements Flushable {
   calls = 0

@@ -1,6 +1,6 @@
 import { mock } from 'node:test'
 import t from 'tap'
-import { SharedTimer, TimerEntry } from '../../lib/stream/shared-timer.js'
+import { SharedTimer, TimerEntry } from '../../lib/time/shared-timer.js'
 
 class Entry extends TimerEntry {
   readonly calls: number[] = []
