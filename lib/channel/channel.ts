@@ -65,9 +65,9 @@ export class Channel<E> implements AsyncIterable<SubscribedEvent<E>> {
       return Promise.resolve({ id: this.core.publish(event) })
     } catch (error) {
       this.definition.environment.warn(error, `an event was not published to channel ${JSON.stringify(this.name)}`)
-      const rejection = Promise.reject<{ id: string }>(error as Error)
-      rejection.catch(() => {})
-      return rejection
+      const refused = new Promise<never>((_resolve, reject) => { reject(error) })
+      refused.catch(() => {})
+      return refused
     }
   }
 

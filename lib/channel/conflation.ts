@@ -37,12 +37,12 @@ export class Conflation {
 
   /** Takes the oldest. */
   shift (): Entry | null {
-    for (const [key, entry] of this.#latest) {
-      this.#latest.delete(key)
-      this.bytes -= entry.frame.length
-      return entry
-    }
-    return null
+    const { value, done } = this.#latest.entries().next()
+    if (done === true) return null
+    const [key, entry] = value
+    this.#latest.delete(key)
+    this.bytes -= entry.frame.length
+    return entry
   }
 
   clear (): void {

@@ -8,7 +8,7 @@ import { count, type ChannelDefinition } from './definition.js'
 import { decodeFrame } from './frame.js'
 import type { GapReason } from './gap.js'
 import { MAX_PAGE_BYTES, Page } from './page.js'
-import { decodePositions, newEpoch } from './position.js'
+import { decodePositions, newEpoch, type Position } from './position.js'
 import { Ring } from './ring.js'
 import type { ChannelMember } from './types.js'
 
@@ -244,15 +244,18 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
    * Where a subscriber begins. What was published before the call is behind it.
    *
    * @param lastEventId of the client; undefined or empty for one that has none
+   * @param index which of the channels of a merge this is
    */
-  start (lastEventId: string | undefined, from: string): Start {
+  start (lastEventId: string | undefined, from: string, index = 0): Start {
     this.settle()
     const { ring } = this
     const id = lastEventId === undefined || lastEventId === '' ? from : lastEventId
     if (id === 'now' || id === '') return { offset: ring.head, reason: null }
     if (id === 'earliest') return { offset: ring.first - 1, reason: null }
     const positions = decodePositions(id)
-    const position = positions?.find(({ epoch }) => epoch === ring.epoch)
+    // By the place in the ID, for a channel that is merged twice; else wherever it stands: what is merged may have changed.
+    const isOfThis = ({ epoch }: Position): boolean => epoch === ring.epoch
+    const position = positions?.slice(index, index + 1).find(isOfThis) ?? positions?.find(isOfThis)
     if (position === undefined) return { offset: ring.first - 1, reason: positions === null ? 'malformed' : 'epoch' }
     if (position.offset > ring.head) return { offset: ring.head, reason: 'future' }
     if (position.offset < ring.first - 1) return { offset: ring.first - 1, reason: 'evicted' }

@@ -139,4 +139,3 @@ export class Cursor {
     return frames.length === 0 ? null : new Page(frames.length === 1 ? frames[0]! : Buffer.concat(frames, bytes), last, frames.length)
   }
 }
-

@@ -53,12 +53,12 @@ export class ReaderPart implements Watcher, Folder, ChannelMember {
   /** Offset that the client's last event ID has come to. */
   told: number
 
-  constructor ({ core, options, from }: ReaderSource, owner: ReaderOwner) {
+  constructor ({ core, options, from }: ReaderSource, index: number, owner: ReaderOwner) {
     this.core = core
     this.options = options
     this.#owner = owner
     const { lastEventId } = owner
-    const { offset, reason } = core.start(lastEventId, from)
+    const { offset, reason } = core.start(lastEventId, from, index)
     this.cursor = new Cursor(core, offset, options)
     this.#given = this.told = offset
     if (reason !== null) this.gap = { reason, requested: lastEventId || from }
@@ -153,7 +153,7 @@ export class Reader {
   readonly parts: readonly ReaderPart[]
 
   constructor (sources: readonly ReaderSource[], owner: ReaderOwner) {
-    this.parts = sources.map((source) => new ReaderPart(source, owner))
+    this.parts = sources.map((source, index) => new ReaderPart(source, index, owner))
     for (const part of this.parts) part.join()
   }
 

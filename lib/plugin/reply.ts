@@ -78,7 +78,7 @@ class ReplyStream implements StreamHost {
 
   /** The form with a source. */
   openSource (source: unknown): Promise<void> {
-    const stream = this.#open()
+    const stream = this.#open(isChannelSource(source))
     if (stream === null || stream.isOver) {
       discardSource(source)
       return stream === null ? this.#responseClosed() : stream.closed
@@ -96,13 +96,8 @@ class ReplyStream implements StreamHost {
 
   /** The form without one. */
   openHandle (): StreamHandle<unknown> {
-    const stream = this.#open()
+    const stream = this.#open(false)
     if (stream === null) return closedHandle(this.#responseClosed())
-    try {
-      this.#checkLastEventId()
-    } catch (error) {
-      stream.fail(error)
-    }
     const expiry = this.#limitAge(stream)
     // Nothing is sent before it is known that there is a right to it.
     const allowed = (work: () => void): void => {
@@ -120,8 +115,11 @@ class ReplyStream implements StreamHost {
     return handle
   }
 
-  /** @returns null when the request is answered in another way, or its client is gone */
-  #open (): EventStream | null {
+  /**
+   * @param takesAnyId whether a last event ID that nobody has given is to be told as a gap
+   * @returns null when the request is answered in another way, or its client is gone
+   */
+  #open (takesAnyId: boolean): EventStream | null {
     const { options } = this.#route
     if (hasLeft(this.exchange)) return null
     const { statusCode } = this.#reply
@@ -142,6 +140,14 @@ class ReplyStream implements StreamHost {
       }
     }
     this.lastEventId = lastEventIdOf(this.request)
+    const idBytes = takesAnyId || this.lastEventId === undefined ? 0 : Buffer.byteLength(this.lastEventId)
+    if (idBytes > MAX_ID_BYTES) {
+      const place = this.request.headers['last-event-id'] === undefined ? 'query parameter lastEventId' : 'Last-Event-ID header'
+      this.refuse(new SSEError('FST_SSE_LAST_EVENT_ID_TOO_LONG',
+        `The ${place} has ${idBytes} bytes, and no ID of a stream is longer than ${MAX_ID_BYTES}. Send an ID that the stream gave.`,
+        { bytes: idBytes, limit: MAX_ID_BYTES }))
+      return null
+    }
     // The stream had come to its end: 204 is how a bare EventSource is told not to come back.
     if (options.controlEvents && this.lastEventId === END_ID) {
       this.#reply.code(204).header('cache-control', 'no-cache')
@@ -220,29 +226,10 @@ class ReplyStream implements StreamHost {
     })
   }
 
-  /**
-   * Refuses an ID that no source has given. To a channel it is one it cannot go on from, like any other.
-   *
-   * @throws FST_SSE_LAST_EVENT_ID_TOO_LONG
-   */
-  #checkLastEventId (): void {
-    const bytes = this.lastEventId === undefined ? 0 : Buffer.byteLength(this.lastEventId)
-    if (bytes <= MAX_ID_BYTES) return
-    throw new SSEError('FST_SSE_LAST_EVENT_ID_TOO_LONG',
-      `The last event ID of the request has ${bytes} bytes, and no ID of a stream is longer than ${MAX_ID_BYTES}. Send an ID that the stream gave.`,
-      { bytes, limit: MAX_ID_BYTES })
-  }
-
   // What a stream asks of Fastify
 
   open (source: unknown, stream: EventStream): { feed: FrameFeed } | { events: unknown } {
     if (isChannelSource(source)) return openChannels(source, stream, (definition) => this.#route.sends(definition.schemas))
-    try {
-      this.#checkLastEventId()
-    } catch (error) {
-      discardSource(source)
-      throw error
-    }
     return { events: source }
   }
 

@@ -459,7 +459,7 @@ t.test('200 clients that leave an open stream leave nothing behind', async (t) =
   t.equal(probed.app.sse.stats().open, 200)
   for (const client of clients) client.rst()
   await until(() => probed.app.sse.stats().open === 0 && probed.app.sse.stats().sources === 0)
-  t.strictSame(probed.app.sse.stats(), { open: 0, sources: 0, opened: 200, events: 200, closed: { 'client-left': 200 } })
+  t.strictSame(probed.app.sse.stats(), { open: 0, sources: 0, opened: 200, events: 200, closed: { 'client-left': 200 }, channels: {} })
 })
 
 t.test('a reader of an injected stream that leaves stops the source', async (t) => {

@@ -104,7 +104,7 @@ t.test('every kind of source gives the same stream', async (t) => {
     t.equal((await app.inject(`/${url}`)).body, OPENING + ONE_TWO + END, url)
   }
   t.equal((await app.inject({ method: 'POST', url: '/post', payload: {} })).body, OPENING + ONE_TWO + END, 'post')
-  t.strictSame(app.sse.stats(), { open: 0, sources: 0, opened: 15, events: 30, closed: { 'source-ended': 15 } })
+  t.strictSame(app.sse.stats(), { open: 0, sources: 0, opened: 15, events: 30, closed: { 'source-ended': 15 }, channels: {} })
 })
 
 t.test('a route without events sends any JSON, with or without an event type', async (t) => {

@@ -39,7 +39,7 @@ t.test('close ends open streams in order, each with a reconnection time of its o
   t.ok(times.every((ms) => ms >= 3000 && ms < 6000), String(times))
   t.ok(new Set(times).size > 10)
   t.strictSame(steps, [...Array(20).fill('finally'), 'onClose'])
-  t.strictSame(app.sse.stats(), { open: 0, sources: 0, opened: 20, events: 20, closed: { shutdown: 20 } })
+  t.strictSame(app.sse.stats(), { open: 0, sources: 0, opened: 20, events: 20, closed: { shutdown: 20 }, channels: {} })
 })
 
 t.test('a source that cleans up takes its time before onClose hooks run', async (t) => {
@@ -237,6 +237,6 @@ t.test('close with 1,000 open streams leaves no timer, listener or source', asyn
   const ended = Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('end', resolve))))
   await app.close()
   await ended
-  t.strictSame(app.sse.stats(), { open: 0, sources: 0, opened: 1000, events: 1000, closed: { shutdown: 1000 } })
+  t.strictSame(app.sse.stats(), { open: 0, sources: 0, opened: 1000, events: 1000, closed: { shutdown: 1000 }, channels: {} })
   t.ok(sockets.every((socket) => /\r\nretry: \d+\n\n\r\n0\r\n\r\n$/.test(socket.received())))
 })
