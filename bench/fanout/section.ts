@@ -39,9 +39,9 @@ const FULL = {
   close: 5000
 }
 const QUICK: typeof FULL = {
-  small: loads(500, 30, 10),
+  small: loads(300, 25, 8),
   large: [],
-  stalled: { readers: 45, stalled: 5 },
+  stalled: { readers: 18, stalled: 2 },
   idle: 500,
   resume: { streams: 200, events: 100 },
   close: 200

@@ -18,6 +18,7 @@ export class Channel<E> implements AsyncIterable<SubscribedEvent<E>> {
   readonly definition: ChannelDefinition
   readonly #getCore: () => ChannelCore
   readonly #peekCore: () => ChannelCore | undefined
+  #all: Subscription<E> | null = null
 
   /** @internal */
   constructor (definition: ChannelDefinition, key: string | undefined, getCore: () => ChannelCore, peekCore: () => ChannelCore | undefined) {
@@ -78,6 +79,12 @@ export class Channel<E> implements AsyncIterable<SubscribedEvent<E>> {
    */
   subscribe (options: SubscribeOptions<E> = {}): Subscription<E> {
     return new Subscription<E>(this.#getCore, options)
+  }
+
+  /** What `reply.sse(channel)` reads: one subscription for all streams. @internal */
+  get all (): Subscription<E> {
+    this.#all ??= this.subscribe()
+    return this.#all
   }
 
   /** Reads from now on; the same as `subscribe()`. */

@@ -166,8 +166,8 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
     if (head > after) {
       if (this.#live.length > 0) {
         const pages = this.#pages(after, head)
-        // From the end: who leaves the list gives its place to one that was written to already.
-        for (let index = this.#live.length - 1; index >= 0; index--) this.#live[index]!.deliver(after, head, pages, now)
+        // From the end: who leaves the list gives its place to one that was written to already, and sees that by its cursor.
+        for (let index = this.#live.length - 1; index >= 0; index--) this.#live[index]?.deliver(after, head, pages, now)
       }
       for (const watcher of this.#watchers) watcher.notify()
     }
@@ -336,7 +336,7 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
     if (this.isClosed) return
     this.isClosed = true
     this.settle()
-    for (let index = this.#live.length - 1; index >= 0; index--) this.#live[index]!.finish()
+    for (let index = this.#live.length - 1; index >= 0; index--) this.#live[index]?.finish()
     for (const watcher of this.#watchers) watcher.notify()
   }
 

@@ -129,8 +129,8 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
     try {
       while (this.#sink.isReady) {
         if (this.#cursor.isOverrun) {
-          if (!this.#overrun()) return
-          continue
+          this.#overrun()
+          return
         }
         const page = this.#cursor.page(this.#core.flushed)
         if (page === null) {
@@ -205,17 +205,15 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
     }
   }
 
-  /** @returns whether it goes on at once */
-  #overrun (): boolean {
+  /** It goes on by itself when this returns, or once a hook has answered. */
+  #overrun (): void {
     const { policy, offset, requested } = overrunOf(this.#core, this.#options, this.#cursor.offset)
     if (policy === 'disconnect') {
       this.#sink.end('slow-subscriber')
-      return false
+      return
     }
     const done = this.#gap('overrun', requested, offset)
     if (done instanceof Promise) done.catch((error: unknown) => this.#sink.fail(error))
-    // It has gone on by itself, or will when the hook has answered.
-    return false
   }
 
   // Where the client stands

@@ -15,7 +15,7 @@ export function isChannelSource (source: unknown): source is ChannelSource {
 
 /** The channels that a source reads. */
 function partsOf (source: ChannelSource): ReadonlyArray<Subscription<unknown>> {
-  if (source instanceof Channel) return [source.subscribe()]
+  if (source instanceof Channel) return [source.all]
   return source instanceof Subscription ? [source] : source.parts
 }
 
