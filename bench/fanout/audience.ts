@@ -4,6 +4,9 @@ import type { FanoutContender } from './contenders.js'
 /** How long subscribers may take to come or to leave, for each 10,000 of them and at least. */
 const GATHER_MS = 30_000
 
+/** Connections that are under way at the same time. The queue of those that wait to be accepted is short: Node asks for 511. */
+const WINDOW = 500
+
 /** What it took to bring some events to all who read. */
 export interface Delivery {
   /** Microseconds of the server's CPU for one event to one subscriber: user and system, all its threads. */
@@ -18,13 +21,6 @@ export interface Delivery {
 }
 
 export interface Memory { heap: number, rss: number }
-
-interface ConnectOptions {
-  /** How many of the subscribers read no further than their first event. */
-  readonly stalled?: number
-  /** Addresses that each client process connects from, in turns. */
-  readonly addresses?: ReadonlyArray<readonly string[]>
-}
 
 /** A server that publishes, and processes that subscribe to it. */
 export class Audience {
@@ -67,17 +63,21 @@ export class Audience {
   }
 
   /** Lets subscribers come, and one event come to each: what a stream's first write costs is not measured. */
-  async open (streams: number, options: ConnectOptions = {}): Promise<void> {
-    await this.connect(streams, options)
+  async open (streams: number, stalled = 0): Promise<void> {
+    await this.connect(streams, stalled)
     await this.publish(1, 1)
   }
 
-  /** Lets subscribers come, beside those that are there. */
-  async connect (streams: number, { stalled = 0, addresses }: ConnectOptions = {}): Promise<void> {
+  /**
+   * Lets subscribers come, beside those that are there.
+   *
+   * @param stalled how many of them read no further than their first event
+   */
+  async connect (streams: number, stalled = 0): Promise<void> {
     const control = await this.server.call<number>('control')
     const share = Math.ceil(streams / this.#clients.length)
     await Promise.all(this.#clients.map((client, index) => client.call('open', {
-      port: this.server.port, path: '/feed', control, streams: Math.min(share, streams - index * share), stalled, addresses: addresses?.[index]
+      port: this.server.port, path: '/feed', control, streams: Math.min(share, streams - index * share), window: Math.floor(WINDOW / this.#clients.length), stalled
     }, gatherMs(streams))))
     this.#streams += streams
     this.#active += streams - stalled
@@ -109,7 +109,7 @@ export class Audience {
   async resume (streams: number, events: number): Promise<{ ms: number, microsPerClient: number }> {
     const lastEventId = await this.server.call<string>('fill', { events: events * 5, behind: events })
     await this.server.call('startCpu')
-    const ms = await this.#clients[0]!.call<number>('resume', { port: this.server.port, path: '/feed', streams, events, lastEventId })
+    const ms = await this.#clients[0]!.call<number>('resume', { port: this.server.port, path: '/feed', streams, window: WINDOW, events, lastEventId })
     return { ms, microsPerClient: await this.server.call<number>('stopCpu') / streams }
   }
 

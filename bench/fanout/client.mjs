@@ -4,11 +4,14 @@ import { connect } from 'node:net'
 import { MARK, now } from './event.mjs'
 import { verify } from './verify.mjs'
 
-/** Connections that are under way at the same time: the queue of those that wait to be accepted is short (511). */
-const WINDOW = 250
-
 /** Subscribers of a process whose latencies are noted, at least; all of them would make the client the bottleneck. */
 const SAMPLED = 200
+
+/**
+ * Connections that come from one address. It has some 28,000 ports, those of connections that were closed a minute ago among them, and
+ * to look for a free one takes long when many are taken.
+ */
+const PER_ADDRESS = 1000
 
 const HOST = '127.0.0.1'
 const MARK_BYTE = MARK.charCodeAt(0)
@@ -24,14 +27,24 @@ function marks (bytes) {
   return count
 }
 
+let connections = 0
+
+/** The next address to connect from: each process has some of its own. */
+function localAddress () {
+  // Elsewhere the loopback interface has one address.
+  if (process.platform !== 'linux') return undefined
+  const n = 1 + Math.floor(connections++ / PER_ADDRESS)
+  return `127.${1 + process.pid % 250}.${n >> 8}.${n & 255}`
+}
+
 /**
  * Opens a stream.
  *
- * @param {{ port: number, path: string, localAddress?: string, lastEventId?: string }} to
+ * @param {{ port: number, path: string, lastEventId?: string }} to
  * @param {(bytes: number) => boolean} onChunk so many bytes are in the buffer; whether to go on reading
  * @returns {Promise<import('node:net').Socket>} resolves when the head of a response with status 200 is there
  */
-function subscribe ({ port, path, localAddress, lastEventId }, onChunk) {
+function subscribe ({ port, path, lastEventId }, onChunk) {
   return new Promise((resolve, reject) => {
     let isOpen = false
     const callback = (bytes) => {
@@ -43,7 +56,7 @@ function subscribe ({ port, path, localAddress, lastEventId }, onChunk) {
       }
       return onChunk(bytes)
     }
-    const socket = connect({ port, host: HOST, localAddress, onread: { buffer, callback } })
+    const socket = connect({ port, host: HOST, localAddress: localAddress(), onread: { buffer, callback } })
     socket.on('error', reject)
     socket.on('close', () => reject(new Error('a subscriber was not let in')))
     const resume = lastEventId === undefined ? '' : `Last-Event-ID: ${lastEventId}\r\n`
@@ -51,10 +64,10 @@ function subscribe ({ port, path, localAddress, lastEventId }, onChunk) {
   })
 }
 
-/** Calls `begin` so many times, with at most WINDOW of its promises open. */
-async function inTurns (count, begin) {
+/** Calls `begin` so many times, with at most `window` of its promises open. */
+async function inTurns (count, window, begin) {
   let next = 0
-  await Promise.all(Array.from({ length: Math.min(WINDOW, count) }, async () => {
+  await Promise.all(Array.from({ length: Math.min(window, count) }, async () => {
     while (next < count) await begin(next++)
   }))
 }
@@ -105,10 +118,10 @@ const commands = {
    * @param {object} options
    * @param {number} options.control port that the ends of turns are written to
    * @param {number} options.streams
+   * @param {number} options.window connections that may be under way at the same time
    * @param {number} [options.stalled] how many of the streams read no further than their first event
-   * @param {string[]} [options.addresses] addresses to connect from, in turns
    */
-  async open ({ port, path, control: controlPort, streams, stalled = 0, addresses = [undefined] }) {
+  async open ({ port, path, control: controlPort, streams, window, stalled = 0 }) {
     if (control === undefined) {
       isLeaving = false
       control = connect({ port: controlPort, host: HOST, noDelay: true })
@@ -116,10 +129,10 @@ const commands = {
       await once(control, 'connect')
     }
     const step = Math.floor(streams / stalled)
-    await inTurns(streams, async (index) => {
+    await inTurns(streams, window, async (index) => {
       const isStalled = stalled > 0 && index % step === step - 1
       const subscriber = new Subscriber(isStalled, !isStalled && index % Math.ceil(streams / SAMPLED) === 0)
-      subscriber.socket = await subscribe({ port, path, localAddress: addresses[index % addresses.length] }, (bytes) => received(subscriber, bytes))
+      subscriber.socket = await subscribe({ port, path }, (bytes) => received(subscriber, bytes))
       subscribers.push(subscriber)
       if (isStalled) return
       active++
@@ -156,11 +169,11 @@ const commands = {
     return {}
   },
   /** Comes with a last event ID, and leaves when all streams have brought so many events; milliseconds for all. */
-  async resume ({ port, path, streams, events, lastEventId }) {
+  async resume ({ port, path, streams, window, events, lastEventId }) {
     const counts = new Uint32Array(streams)
     const sockets = []
     const start = performance.now()
-    await inTurns(streams, (index) => new Promise((resolve, reject) => {
+    await inTurns(streams, window, (index) => new Promise((resolve, reject) => {
       subscribe({ port, path, lastEventId }, (bytes) => {
         counts[index] += marks(bytes)
         if (counts[index] >= events) resolve()

@@ -12,7 +12,7 @@ const FOLDER = 'servers/fanout'
 
 export const FANOUT: readonly FanoutContender[] = [
   { name: BARE.name, file: `${FOLDER}/bare.mjs` },
-  // The floor: the least that can be done without losing anything.
+  // The least that response.write() allows without losing anything.
   { name: 'ring', file: `${FOLDER}/ring.mjs`, isResumable: true },
   { name: OURS.name, file: `${FOLDER}/ours.mjs`, form: 'position', isResumable: true },
   // It warns of leaks when several events wait for `drain`: a listener for each.

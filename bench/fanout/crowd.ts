@@ -9,9 +9,8 @@ import { kib, millis } from './units.js'
 /** Open files that a server needs beside its connections, at most. */
 const OTHER_FILES = 100
 
-/** Subscribers of one client process, and of one address that they connect from: an address has about 28,000 ports. */
+/** Subscribers of one client process. */
 const PER_CLIENT = 25_000
-const PER_ADDRESS = 10_000
 
 /** Opens so many streams before the count begins, as everywhere. */
 const WARM_UP = 100
@@ -74,7 +73,7 @@ async function measureCrowd (contender: FanoutContender, streams: number, openFi
     const before = await audience.server.call<Memory>('memory')
     step('connecting')
     const start = performance.now()
-    await audience.connect(streams, { addresses: sourceAddresses(streams, clients) })
+    await audience.connect(streams)
     const openMs = performance.now() - start
     step('publishing')
     const { turnMs: [firstMs] } = await audience.publish(1, 1)
@@ -95,10 +94,4 @@ async function measureCrowd (contender: FanoutContender, streams: number, openFi
   } finally {
     audience.stop()
   }
-}
-
-/** Loopback addresses for each client process: 127.0.0.2 and those after it, none of them twice. */
-function sourceAddresses (streams: number, clients: number): string[][] {
-  const each = Math.ceil(streams / clients / PER_ADDRESS)
-  return Array.from({ length: clients }, (_, client) => Array.from({ length: each }, (_, n) => `127.0.0.${2 + client * each + n}`))
 }

@@ -32,8 +32,8 @@ function loads (streams: number, turns: number, bursts: number): DeliveryLoad[] 
 
 const FULL = {
   small: loads(1000, 80, 25),
-  large: loads(10_000, 10, 3),
-  stalled: { readers: 900, stalled: 100 },
+  large: loads(10_000, 8, 2),
+  stalled: { readers: 450, stalled: 50 },
   idle: 10_000,
   resume: { streams: 5000, events: 100 },
   close: 5000
@@ -58,7 +58,7 @@ export async function runFanout ({ contenders: all, rounds, isQuick, env, progre
   const fewer = { ...options, rounds: Math.ceil(rounds / 2) }
   const once = { ...options, rounds: 1 }
   const sayTable = (part: string, head: readonly string[], rows: ReadonlyArray<readonly string[]>): void => {
-    say(table(head, rows))
+    say(table(head, rows.map((row) => [...row, ...Array<string>(head.length - row.length).fill('')])))
     sayFailures(part, failures, say)
   }
 
@@ -146,14 +146,12 @@ function sayDelivery (part: string, contenders: readonly FanoutContender[], samp
     ]))
 }
 
-/** A row for each contender; for one without samples it says `absent`. */
+/** A row for each contender; one without samples has `absent` in it. */
 function rowsOf<T> (contenders: readonly FanoutContender[], samples: Map<string, T[]>, cells: (samples: T[], name: string) => string[], absent = 'failed'): string[][] {
-  const rows = contenders.map(({ name }) => {
+  return contenders.map(({ name }) => {
     const of = samples.get(name)
     return [name, ...of === undefined ? [absent] : cells(of, name)]
   })
-  const columns = Math.max(...rows.map((row) => row.length))
-  return rows.map((row) => [...row, ...Array<string>(columns - row.length).fill('')])
 }
 
 function sayFailures (part: string, failures: Failures, say: (text: string) => void): void {

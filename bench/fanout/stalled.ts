@@ -29,7 +29,7 @@ const BACKLOG = 256
 export async function measureStalled ({ readers, stalled }: { readers: number, stalled: number }, given: FanoutOptions): Promise<Map<string, StalledSample[]>> {
   const options = { ...given, env: { ...given.env, BENCH_BACKLOG: String(BACKLOG) } }
   const run = async (audience: Audience, stalled: number): Promise<{ rss: number, p99: number, held: number }> => {
-    await audience.open(readers + stalled, { stalled })
+    await audience.open(readers + stalled, stalled)
     // Code that is compiled meanwhile would stretch the latencies.
     await audience.publish(20, PER_TURN)
     const before = await audience.server.call<{ rss: number }>('memory')

@@ -29,11 +29,15 @@ export interface LiveSubscriber {
   deliver (after: number, head: number, pages: readonly Page[], now: number): void
   /** The channel is closed, and everything has been delivered. */
   finish (): void
+  /** Events will soon be too old: lets the client know where it stands, if it has not been told. */
+  tell (): void
 }
 
 /** Who reads by itself and wants to know when there is something to read, or nothing more to come. */
 export interface Watcher {
   notify (): void
+  /** As {@link LiveSubscriber.tell}. */
+  tell (): void
 }
 
 /** A reader that conflates what waits for it. */
@@ -72,6 +76,8 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
   #unflushedBytes = 0
   /** Up to where the flush before the last one went. */
   #flushedBefore = 0
+  /** Offset of the oldest event that those who conflate may not have taken in. */
+  #unfolded = 1
   #flushTimer: ReturnType<typeof setTimeout> | null = null
   /** What has been decoded or copied in this turn, by offset. */
   readonly #events = new Map<number, ReadEvent>()
@@ -190,6 +196,7 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
   #letGo (): void {
     const { ring } = this
     for (const folder of this.#folders) folder.fold(ring.first - 1)
+    this.#unfolded = ring.first
     this.#events.clear()
     this.#copies.clear()
     this.#pinUnread()
@@ -202,7 +209,7 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
       this.#live.length > 0 ? this.flushed + 1 : Infinity,
       // They are told by a flush, and read after it: until the next one.
       this.#watchers.size > 0 ? this.#flushedBefore + 1 : Infinity,
-      this.#folders.size > 0 ? ring.first : Infinity
+      this.#folders.size > 0 ? this.#unfolded : Infinity
     )
   }
 
@@ -321,6 +328,7 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
 
   /** Lets a reader take in what is about to be evicted, until {@link removeFolder}. */
   addFolder (folder: Folder): void {
+    if (this.#folders.size === 0) this.#unfolded = this.ring.first
     this.#folders.add(folder)
     this.#pinUnread()
   }
@@ -365,9 +373,11 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
   }
 
   due (now: number): void {
+    // Four times in the life of an event, so in time for each.
+    for (const subscriber of this.#live) subscriber.tell()
+    for (const watcher of this.#watchers) watcher.tell()
     this.ring.evictAged(performance.now())
-    this.#pinUnread()
-    this.ring.release()
+    this.#letGo()
     if (this.#release !== null && this.#members === 0 && now - this.#usedAt >= this.#idleMs) this.#release()
     else this.#watchTime()
   }

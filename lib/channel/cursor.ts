@@ -64,7 +64,7 @@ export class Cursor {
   /** Whether events that it had yet to read are no longer kept, or more wait for it than the backlog may hold. */
   get isOverrun (): boolean {
     const { ring } = this.#log
-    return this.offset + 1 < Math.min(ring.first, ring.pin) || (this.#waiting !== null && this.#waiting.bytes > ring.limits.bytes)
+    return this.offset + 1 < ring.readable || (this.#waiting !== null && this.#waiting.bytes > ring.limits.bytes)
   }
 
   /** Goes on after `offset`, and forgets what was waiting. */

@@ -116,6 +116,8 @@ export class SubscriptionIterator implements AsyncIterableIterator<ReadEvent | G
     wake?.()
   }
 
+  tell (): void {}
+
   failed (error: unknown): void {
     this.#failure = { error }
     this.notify()

@@ -92,7 +92,7 @@ export class MergedSubscriber implements ReaderOwner, Flushable {
         const page = this.#page(reader)
         if (page === null) {
           if (reader.isOver) this.#sink.end('source-ended')
-          else if (reader.mustTell) this.#sink.writeText(this.tellPosition())
+          else if (reader.mustTell) this.tell()
           return
         }
         this.#sink.write(page, now)
@@ -127,6 +127,10 @@ export class MergedSubscriber implements ReaderOwner, Flushable {
     if (this.#state !== 'reading' || reader === null || reader.id === this.#told) return ''
     this.#told = reader.tellId()
     return encodeIdBlock(this.#told)
+  }
+
+  tell (): void {
+    this.#sink.writeText(this.tellPosition())
   }
 
   // When something was published

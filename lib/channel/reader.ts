@@ -27,6 +27,8 @@ export interface ReaderOwner {
   readonly lastEventId: string | undefined
   /** There may be something to take, or nothing more to come. */
   notify (): void
+  /** Events will soon be too old: lets a client know where it stands. */
+  tell (): void
   /** A callback of the application has failed. */
   failed (error: unknown): void
 }
@@ -93,7 +95,12 @@ export class ReaderPart implements Watcher, Folder, ChannelMember {
     this.#owner.notify()
   }
 
+  tell (): void {
+    if (this.cursor.isFiltered) this.#owner.tell()
+  }
+
   fold (until: number): void {
+    this.#settle()
     try {
       this.cursor.fold(until)
     } catch (error) {
@@ -107,9 +114,17 @@ export class ReaderPart implements Watcher, Folder, ChannelMember {
     return this.cursor.isWaiting ? this.#given : this.cursor.offset
   }
 
+  /** With nothing left to give, all that was read is done with: what is read from now on may wait, and the position must not go back. */
+  #settle (): void {
+    this.#given = this.position
+  }
+
   /** The next event, which {@link take} gives. */
   peek (): Entry | null {
-    this.#next ??= this.cursor.next(this.core.ring.head)
+    if (this.#next === null) {
+      this.#settle()
+      this.#next = this.cursor.next(this.core.ring.head)
+    }
     return this.#next
   }
 

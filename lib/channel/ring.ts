@@ -93,6 +93,11 @@ export class Ring {
     return this.#segments.reduce((sum, { buffer }) => sum + buffer.length, 0)
   }
 
+  /** Offset of the oldest event that a reader who is connected may read: kept, or pinned and still there. `head + 1` when there is none. */
+  get readable (): number {
+    return Math.max(Math.min(this.first, this.pin), this.#segments[0]?.first ?? this.head + 1)
+  }
+
   /** The ID of an offset. */
   id (offset: number): string {
     return encodePosition(this.epoch, offset)

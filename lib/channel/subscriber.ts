@@ -187,7 +187,9 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
 
   /** It has everything. */
   #catchUp (): void {
-    this.#tellIfNeeded()
+    // Its filter may have let nothing pass.
+    if (this.#told === -1) this.#sink.writeText(this.#positionBlock())
+    else this.#tellIfNeeded()
     if (this.#core.isClosed) {
       this.finish()
       return
@@ -220,9 +222,11 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
 
   /** The filter moves the cursor, and the client does not see it. */
   #tellIfNeeded (): void {
-    if (!this.#cursor.isFiltered || !isNearEviction(this.#core.ring, this.#told)) return
-    const text = this.tellPosition()
-    if (text !== '') this.#sink.writeText(text)
+    if (isNearEviction(this.#core.ring, this.#told)) this.tell()
+  }
+
+  tell (): void {
+    if (this.#cursor.isFiltered) this.#sink.writeText(this.tellPosition())
   }
 
   /** An ID block when the client's last event ID is behind where it stands, else `''`; the caller sends it. */

@@ -197,7 +197,8 @@ export interface SSEApi {
    * @param sources 1 to 64 channels or subscriptions
    * @throws FST_SSE_SOURCE_INVALID for anything else
    */
-  merge<const S extends ReadonlyArray<Channel<never> | Subscription<never>>> (...sources: S): Merge<MergedEvent<S[number]>>
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- channels of any events
+  merge<const S extends ReadonlyArray<Channel<any> | Subscription<any>>> (...sources: S): Merge<MergedEvent<S[number]>>
 }
 
 /** The events of what is merged. */

@@ -3,10 +3,14 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
+import { launchChromium } from '../support/browser.js'
 import { connect, type FrameClient } from '../support/client.js'
 
+// Processes and a browser take their time when others use the machine too. The comment is how tap's runner is told.
 t.setTimeout(180_000)
+t.comment('timeout=180000')
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const OPENING = ': sse-heartbeat: 15000\n\nretry: 3000\n\n'
@@ -18,11 +22,11 @@ const ENDED = { exit: 0, log: '' }
 type Child = ChildProcessByStdio<null, Readable, Readable>
 
 /** Runs a command as somebody at a terminal does: without the loaders that tap hands to its children. */
-function run (t: Test, args: string[]): { child: Child, output: () => string } {
+function run (t: Test, args: string[], port = '0'): { child: Child, output: () => string } {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(NODE_|_?TAP)/.test(name)))
   const child = spawn(process.execPath, ['--import', 'tsx', ...args], {
     cwd: ROOT,
-    env: { ...env, PORT: '0' },
+    env: { ...env, PORT: port },
     stdio: ['ignore', 'pipe', 'pipe']
   })
   t.teardown(() => child.kill('SIGKILL'))
@@ -42,7 +46,11 @@ interface Running {
 
 /** Starts an example, and compares what it offers to try with what its comment does. */
 async function start (t: Test, name: string, ...args: string[]): Promise<Running> {
-  const { child, output } = run(t, [`examples/${name}`, ...args])
+  return startAt(t, '0', name, ...args)
+}
+
+async function startAt (t: Test, port: string, name: string, ...args: string[]): Promise<Running> {
+  const { child, output } = run(t, [`examples/${name}`, ...args], port)
   const exit = once(child, 'close')
   const printed = (): RegExpExecArray | null => /^Listening on (\S+)\. Try:\n\n((?: {2}curl .*\n)+)\n/.exec(output())
   while (printed() === null) {
@@ -173,6 +181,210 @@ t.test('node-stream: no more rows are fetched than the client takes, and none on
   t.strictSame(await end('SIGINT'), ENDED)
 })
 
+t.test('channels: a change reaches all who look at the board, and who comes back gets what was missed', async (t) => {
+  const { origin, end } = await start(t, 'channels.ts')
+  const client = await connect(t, `${origin}/orders`)
+  const { snapshot: none, epoch, id } = await opening(client)
+  t.strictSame([none, id], [[], `${epoch}.0`])
+
+  t.strictSame(await post(`${origin}/orders`, { customer: 'ada', item: 'tea', note: 'no sugar' }),
+    { status: 201, body: { number: 1, customer: 'ada', item: 'tea', state: 'placed' } })
+  t.strictSame(await post(`${origin}/orders`, { customer: 'bob', item: 'cocoa' }),
+    { status: 201, body: { number: 2, customer: 'bob', item: 'cocoa', state: 'placed' } })
+  t.strictSame(await post(`${origin}/orders/1/state`, { state: 'packed' }), { status: 200, body: { id: `${epoch}.3` } })
+  t.strictSame(await client.events(3), [
+    `event: order\ndata: {"number":1,"customer":"ada","item":"tea","state":"placed"}\nid: ${epoch}.1\n\n`,
+    `event: order\ndata: {"number":2,"customer":"bob","item":"cocoa","state":"placed"}\nid: ${epoch}.2\n\n`,
+    `event: order\ndata: {"number":1,"customer":"ada","item":"tea","state":"packed"}\nid: ${epoch}.3\n\n`
+  ])
+
+  const ada = await connect(t, `${origin}/orders?customer=ada`)
+  t.strictSame(await opening(ada), {
+    snapshot: ['event: order\ndata: {"number":1,"customer":"ada","item":"tea","state":"packed"}\n\n'],
+    id: `${epoch}.3`,
+    epoch
+  })
+  client.fin()
+  t.strictSame(await post(`${origin}/orders/2/state`, { state: 'packed' }), { status: 200, body: { id: `${epoch}.4` } })
+  t.strictSame(await post(`${origin}/orders/1/state`, { state: 'shipped' }), { status: 200, body: { id: `${epoch}.5` } })
+  const shipped = `event: shipped\ndata: {"number":1,"customer":"ada"}\nid: ${epoch}.5\n\n`
+  t.strictSame(await ada.events(1), [shipped])
+
+  const again = await connect(t, `${origin}/orders`, { headers: { 'last-event-id': `${epoch}.3` } })
+  const packed = 'event: order\ndata: {"number":2,"customer":"bob","item":"cocoa","state":"packed"}\n'
+  t.strictSame(await again.events(2), [`${packed}id: ${epoch}.4\n\n`, shipped])
+  const newcomer = await connect(t, `${origin}/orders`)
+  t.strictSame(await opening(newcomer), { snapshot: [`${packed}\n`], id: `${epoch}.5`, epoch })
+
+  t.strictSame(await post(`${origin}/orders/1/state`, { state: 'packed' }), { status: 404, body: { message: 'There is no open order 1.' } })
+  t.match(await post(`${origin}/orders`, { customer: 'ada', item: 'milk' }), { status: 400, body: { code: 'FST_ERR_VALIDATION' } })
+  t.strictSame(await end('SIGINT'), ENDED)
+  for (const open of [ada, again, newcomer]) await endsInOrder(t, open)
+})
+
+t.test('channels: who has missed more than is kept is told so, and gets the open orders', async (t) => {
+  const { origin, end } = await start(t, 'channels.ts')
+  await post(`${origin}/orders`, { customer: 'ada', item: 'tea' })
+  const client = await connect(t, `${origin}/orders`)
+  const { epoch, id } = await opening(client)
+  t.equal(id, `${epoch}.1`)
+  client.fin()
+  // The newest 100 are kept.
+  for (let n = 0; n < 100; n++) await post(`${origin}/orders/1/state`, { state: 'packed' })
+  const resume = async (lastEventId: string): Promise<FrameClient> =>
+    connect(t, `${origin}/orders`, { headers: { 'last-event-id': lastEventId } })
+  const packed = 'event: order\ndata: {"number":1,"customer":"ada","item":"tea","state":"packed"}\n'
+
+  const inTime = await resume(id)
+  t.strictSame(await inTime.events(100), Array.from({ length: 100 }, (_, n) => `${packed}id: ${epoch}.${n + 2}\n\n`))
+  await post(`${origin}/orders/1/state`, { state: 'packed' })
+  const tooLate = await resume(id)
+  t.strictSame(await opening(tooLate), {
+    snapshot: [`event: sse.gap\ndata: {"reason":"evicted","requested":"${id}","resumedAt":"${epoch}.102"}\n\n`, `${packed}\n`],
+    id: `${epoch}.102`,
+    epoch
+  })
+  const restarted = await resume('another.7')
+  t.strictSame((await opening(restarted)).snapshot,
+    [`event: sse.gap\ndata: {"reason":"epoch","requested":"another.7","resumedAt":"${epoch}.102"}\n\n`, `${packed}\n`])
+  t.strictSame(await end('SIGTERM'), ENDED)
+  for (const open of [inTime, tooLate, restarted]) await endsInOrder(t, open)
+})
+
+t.test('channels: who keeps up gets every price, and who is behind the newest of each item', async (t) => {
+  const { origin, end } = await start(t, 'channels.ts')
+  const live = await connect(t, `${origin}/prices`)
+  const { snapshot, epoch, id } = await opening(live)
+  t.strictSame(snapshot.map((frame) => frame.replace(/[\d.]+(?=\})/, '…')),
+    ['tea', 'coffee', 'cocoa'].map((item) => `event: price\ndata: {"item":"${item}","price":…}\n\n`))
+  const prices = await live.events(12)
+  const first = offsetOf(prices[0]!)
+  t.equal(first, Number(id.split('.')[1]) + 1)
+
+  const behind = await connect(t, `${origin}/prices`, { headers: { 'last-event-id': `${epoch}.${first}` } })
+  const newest = await behind.events(3)
+  // Nothing else has been published when it got them.
+  const last = offsetOf(newest[2]!)
+  if (last > offsetOf(prices.at(-1)!)) prices.push(...await live.events(last - offsetOf(prices.at(-1)!)))
+  t.strictSame(prices.map(offsetOf), prices.map((_, n) => first + n))
+  const byItem = new Map<string, string>()
+  for (const frame of prices.slice(1, last - first + 1)) {
+    const item = /"item":"(\w+)"/.exec(frame)![1]!
+    byItem.delete(item)
+    byItem.set(item, frame)
+  }
+  t.strictSame(newest, [...byItem.values()])
+  const { prices: counted } = await (await fetch(`${origin}/stats`)).json() as { prices: Record<string, unknown> }
+  t.match(counted, { subscribers: 2, refused: 0, superseded: last - first - 3, gaps: {} })
+  t.strictSame(await end('SIGINT'), ENDED)
+  await endsInOrder(t, live)
+  await endsInOrder(t, behind)
+})
+
+t.test('chat: who is in a room sees who comes and goes and what is written, and several rooms on one stream', async (t) => {
+  const { origin, end } = await start(t, 'chat.ts')
+  const withoutTime = (frames: string[]): string[] => frames.map((frame) => frame.replace(/"at":"[^"]+"/, '"at":"…"'))
+  const people = (room: string, names: string[], id: string): string =>
+    `event: people\ndata: ${JSON.stringify({ room, names })}\nid: ${id}\n\n`
+  const hello = (id: string): string =>
+    `event: message\ndata: {"room":"tea","name":"bob","text":"Hello,\\n\u2028<b>!","at":"…"}\nid: ${id}\n\n`
+
+  const ada = await connect(t, `${origin}/rooms/tea/messages?name=ada`)
+  const [alone] = await ada.events(1)
+  const tea = /^id: (.*)\.1$/m.exec(alone!)?.[1] ?? ''
+  t.equal(alone, people('tea', ['ada'], `${tea}.1`))
+
+  const both = `${origin}/messages?room=tea&room=coffee&name=bob`
+  const bob = await connect(t, both)
+  const { id } = await opening(bob)
+  const coffee = /,(.*)\.0$/.exec(id)?.[1] ?? ''
+  t.equal(id, `${tea}.0,${coffee}.0`)
+  t.strictSame(await bob.events(2), [people('tea', ['ada', 'bob'], `${tea}.2,${coffee}.0`), people('coffee', ['bob'], `${tea}.2,${coffee}.1`)])
+  t.strictSame(await ada.events(1), [people('tea', ['ada', 'bob'], `${tea}.2`)])
+
+  t.strictSame(await post(`${origin}/rooms/tea/messages`, { name: 'bob', text: 'Hello,\n\u2028<b>!' }), { status: 200, body: { id: `${tea}.3` } })
+  t.strictSame(withoutTime(await ada.events(1)), [hello(`${tea}.3`)])
+  t.strictSame(withoutTime(await bob.events(1)), [hello(`${tea}.3,${coffee}.1`)])
+  t.strictSame(await (await fetch(`${origin}/rooms`)).json(), [{ room: 'tea', streams: 2 }, { room: 'coffee', streams: 1 }])
+
+  bob.rst()
+  t.strictSame(await ada.events(1), [people('tea', ['ada'], `${tea}.4`)])
+  const again = await connect(t, both, { headers: { 'last-event-id': `${tea}.3,${coffee}.1` } })
+  t.strictSame(await again.events(2), [people('tea', ['ada', 'bob'], `${tea}.5,${coffee}.2`), people('coffee', ['bob'], `${tea}.5,${coffee}.3`)])
+  const carol = await connect(t, `${origin}/rooms/tea/messages?name=carol`)
+  t.strictSame(withoutTime(await carol.events(2)), [hello(`${tea}.3`), people('tea', ['ada', 'bob', 'carol'], `${tea}.6`)])
+
+  for (const [url, message] of [
+    ['/rooms/Tea/messages?name=ada', 'params/room must match pattern "^[a-z][a-z0-9-]{0,31}$"'],
+    ['/rooms/tea/messages', "querystring must have required property 'name'"],
+    ['/messages?name=ada', "querystring must have required property 'room'"],
+    ['/messages?name=ada&room=tea&room=tea', 'querystring/room must NOT have duplicate items (items ## 1 and 0 are identical)']
+  ] as const) {
+    const refused = await fetch(origin + url)
+    t.strictSame([refused.status, (await refused.json() as { message: string }).message], [400, message])
+  }
+  t.match(await post(`${origin}/rooms/tea/messages`, { name: 'bob', text: '' }), { status: 400, body: { code: 'FST_ERR_VALIDATION' } })
+  t.strictSame(await (await fetch(`${origin}/rooms`)).json(), [{ room: 'tea', streams: 3 }, { room: 'coffee', streams: 1 }])
+  t.strictSame(await end('SIGTERM'), ENDED)
+  for (const open of [ada, again, carol]) await endsInOrder(t, open)
+})
+
+t.test('chat: two pages in Chromium see what is written and who is there, also when the server has been started again', async (t) => {
+  const browser = await launchChromium(t)
+  if (browser === null) return
+  const { origin, end } = await start(t, 'chat.ts')
+  const errors: string[] = []
+  const enter = async (name: string): Promise<Page> => {
+    const page = await (await browser.newContext()).newPage()
+    page.setDefaultTimeout(60_000)
+    page.on('pageerror', (error) => errors.push(String(error)))
+    await page.goto(origin)
+    await page.getByLabel('Your name').fill(name)
+    await page.getByLabel('Your name').press('Tab')
+    return page
+  }
+  const write = async (page: Page, room: string, text: string): Promise<void> => {
+    await page.getByLabel('Room').selectOption(room)
+    await page.getByLabel('Message').fill(text)
+    await page.getByRole('button').click()
+  }
+  /** Waits until the last line is this message, whatever its time. */
+  const untilLast = async (page: Page, room: string, name: string, text: string): Promise<void> => {
+    const line = page.locator('li.message:last-child', { has: page.locator('b', { hasText: name }) })
+    await line.filter({ has: page.locator('small', { hasText: room }) }).filter({ has: page.getByText(text, { exact: true }) }).waitFor()
+  }
+  const untilThere = async (page: Page, people: string): Promise<void> => {
+    await page.locator(`#people:text-is("${people}")`).waitFor()
+  }
+  const ada = await enter('ada')
+  const bob = await enter('bob')
+  for (const page of [ada, bob]) await untilThere(page, 'tea: ada, bob · coffee: ada, bob')
+
+  const markup = '<img src=x onerror="document.title = 1"> & <b>'
+  await write(ada, 'coffee', markup)
+  for (const page of [ada, bob]) await untilLast(page, 'coffee', 'ada', markup)
+  t.equal(await bob.locator('li img').count(), 0)
+
+  t.strictSame(await end('SIGINT'), ENDED)
+  for (const page of [ada, bob]) await page.locator('#state:text-is("reconnecting …")').waitFor()
+  const again = await startAt(t, new URL(origin).port, 'chat.ts')
+  for (const page of [ada, bob]) {
+    await page.locator('li:last-child:text-is("some messages were missed")').waitFor()
+    await untilThere(page, 'tea: ada, bob · coffee: ada, bob')
+    t.equal(await page.locator('#state').innerText(), '')
+  }
+  await write(bob, 'tea', 'Hello again')
+  for (const page of [ada, bob]) {
+    await untilLast(page, 'tea', 'bob', 'Hello again')
+    // The first message, what tells of the gap in both rooms, and this one.
+    t.equal(await page.locator('li').count(), 3)
+  }
+  await bob.close()
+  await untilThere(ada, 'tea: ada · coffee: ada')
+  t.strictSame(errors, [])
+  t.strictSame(await again.end('SIGINT'), ENDED)
+})
+
 t.test('testing: the tests of the example pass', async (t) => {
   const { child, output } = run(t, ['--test', 'examples/testing.ts'])
   const [code] = await once(child, 'close')
@@ -198,6 +410,27 @@ t.test('the examples import what somebody who copies them can install', async (t
     t.strictSame(imported.filter((specifier) => !specifier.startsWith('node:') && !installed.includes(specifier)), [], name)
   }
 })
+
+/** What a channel's stream begins with: the frames that come before the first ID block, that ID, and its epoch. */
+async function opening (client: FrameClient): Promise<{ snapshot: string[], id: string, epoch: string }> {
+  const snapshot: string[] = []
+  for (let frame; (frame = await client.frame()) !== undefined;) {
+    const id = /^id: (.*)\n\n$/.exec(frame)?.[1]
+    if (id !== undefined) return { snapshot, id, epoch: id.split('.')[0]! }
+    if (/^data:/m.test(frame)) snapshot.push(frame)
+  }
+  throw new Error(`The stream has ended: ${client.text}`)
+}
+
+/** The offset in an event's ID. */
+function offsetOf (frame: string): number {
+  return Number(/^id: [\w-]+\.(\d+)$/m.exec(frame)?.[1])
+}
+
+async function post (url: string, body: unknown): Promise<{ status: number, body: unknown }> {
+  const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  return { status: response.status, body: await response.json() }
+}
 
 /** A stream that the server's end has ended was told when to come back, and was not broken off. */
 async function endsInOrder (t: Test, client: FrameClient): Promise<void> {

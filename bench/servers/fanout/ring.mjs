@@ -1,4 +1,4 @@
-// The floor: as little as can be done on node:http for subscribers that share encoded frames, miss nothing and take no memory of their own.
+// As little as response.write() allows for subscribers that share encoded frames, lose nothing and take no memory of their own.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { BACKLOG, serve } from './harness.mjs'
