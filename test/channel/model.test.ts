@@ -24,7 +24,7 @@ import { seededRandom, type Random } from '../support/random.js'
 
 t.setTimeout(180_000)
 
-const HISTORIES = Number(process.env['CHANNEL_HISTORIES'] ?? 4000)
+const HISTORIES = Number(process.env['CHANNEL_HISTORIES'] ?? 3000)
 const STEPS = 60
 
 const Events = defineEvents({
@@ -217,7 +217,6 @@ class Client implements FrameSink {
   #receive (bytes: number): void {
     const all = Buffer.concat(this.#inFlight)
     const now = all.subarray(0, bytes)
-    if (process.env["CHANNEL_DEBUG"]) console.error(this.#history.clients.indexOf(this), this.wish.channels, now.toString())
     this.#inFlight = now.length < all.length ? [all.subarray(now.length)] : []
     // Cut anywhere, so in two.
     const cut = this.#history.random.below(now.length + 1)
