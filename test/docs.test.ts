@@ -5,6 +5,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
+import type { Channel, ChannelFamily } from '../lib/index.js'
 import { connect } from './support/client.js'
 import { until } from './support/sources.js'
 
@@ -63,6 +64,57 @@ const checks: Record<string, (t: Test, snippet: Snippet) => Promise<void>> = {
     t.strictSame(missing.json(), { statusCode: 404, error: 'Not Found', message: 'No such order' })
     t.equal((await app.inject('/orders/1')).body,
       OPENING + 'data: {"id":"1"}\n\nevent: sse.fault\ndata: {"code":"FST_SSE_SOURCE_FAILED","message":"Internal Server Error"}\n\n')
+  },
+  Channels: async (t, { app, orders }) => {
+    const channel = orders as Channel<{ event: 'created' | 'shipped', data: { id: number, customer: string } }>
+    const origin = await app.listen({ port: 0, host: '127.0.0.1' })
+    const epoch = channel.lastEventId.split('.')[0]!
+    const all = await connect(t, `${origin}/orders?lastEventId=${epoch}.0`)
+    const ofBob = await connect(t, `${origin}/orders/bob`)
+    await until(() => channel.subscribers === 2)
+    await channel.publish({ event: 'shipped', data: { id: 1, customer: 'ann' } })
+    await channel.publish({ event: 'created', data: { id: 2, customer: 'bob' } })
+    const bobs = `event: created\ndata: {"id":2,"customer":"bob"}\nid: ${epoch}.3\n\n`
+    t.strictSame(await all.events(3), [
+      `event: created\ndata: {"id":1,"customer":"ann"}\nid: ${epoch}.1\n\n`,
+      `event: shipped\ndata: {"id":1,"customer":"ann"}\nid: ${epoch}.2\n\n`,
+      bobs
+    ])
+    t.strictSame(await ofBob.events(1), [bobs])
+  },
+  'Send the present state first': async (t, { app, setLevel }) => {
+    const client = await connect(t, `${await app.listen({ port: 0, host: '127.0.0.1' })}/stock`)
+    const level = (item: string, count: number): string => `event: level\ndata: {"item":"${item}","count":${count}}\n`
+    t.strictSame(await client.events(2), [level('nuts', 3) + '\n', level('bolts', 5) + '\n'])
+    const block = await client.frame()
+    t.match(block, /^id: [\w-]{8}\.0\n\n$/)
+    ;(setLevel as (item: string, count: number) => void)('nuts', 2)
+    t.strictSame(await client.events(1), [level('nuts', 2) + block!.replace('.0', '.1')])
+  },
+  'Slow subscribers': async (t, { app, prices }) => {
+    const client = await connect(t, `${await app.listen({ port: 0, host: '127.0.0.1' })}/prices`)
+    const channel = prices as Channel<{ event: 'price', data: { symbol: string, price: number } }>
+    await until(() => channel.subscribers === 1)
+    const { id } = await channel.publish({ event: 'price', data: { symbol: 'ACME', price: 12.5 } })
+    t.strictSame(await client.events(1), [`event: price\ndata: {"symbol":"ACME","price":12.5}\nid: ${id}\n\n`])
+  },
+  'Rooms, users, jobs': async (t, { app, rooms }) => {
+    const family = rooms as ChannelFamily<{ event: 'message', data: { from: string, text: string } }>
+    const client = await connect(t, `${await app.listen({ port: 0, host: '127.0.0.1' })}/two-rooms`)
+    const [red] = await client.events(2)
+    t.match(red, /^event: present\ndata: \{"count":1\}\nid: [\w-]+\.1,[\w-]+\.0\n\n$/)
+    await family.for('blue').publish({ event: 'message', data: { from: 'ann', text: 'hello' } })
+    t.match((await client.events(1))[0], /^event: message\ndata: \{"from":"ann","text":"hello"\}\nid: [\w-]+\.1,[\w-]+\.2\n\n$/)
+  },
+  'Read a channel in the server': async (t, { app, steps }) => {
+    const channel = steps as Channel<{ event: 'step', data: number }>
+    const connecting = connect(t, `${await app.listen({ port: 0, host: '127.0.0.1' })}/doubled`)
+    await until(() => channel.subscribers === 1)
+    const { id } = await channel.publish({ event: 'step', data: 21 })
+    const client = await connecting
+    t.strictSame(await client.events(1), [`event: step\ndata: 42\nid: ${id}\n\n`])
+    client.fin()
+    await until(() => channel.subscribers === 0)
   },
   'Limit and revoke': async (t, { app }) => {
     t.equal((await app.inject('/feed')).body, OPENING + 'data: "yours"\n\n' + END)
@@ -144,6 +196,30 @@ t.test('the README lists every option with its default, and no other', async (t)
     t.equal(table.get(option), value, option)
     t.equal(String(DEFAULTS[option as keyof typeof DEFAULTS]), value.replaceAll("'", ''), option)
   }
+})
+
+t.test('the README lists every option of a channel with its default, and no other', async (t) => {
+  const types = readFileSync(join(root, 'lib/channel/types.ts'), 'utf8')
+  const declared = new Map<string, string | undefined>()
+  for (const [name, prefix] of [['BacklogOptions', 'backlog.'], ['ChannelOptions<E = unknown>', ''], ['FamilyOptions<E = unknown> extends ChannelOptions<E>', '']] as const) {
+    const [, section] = types.split(`export interface ${name} {`)
+    for (const [, comment, option] of section!.split('\n}')[0]!.matchAll(/\/\*\*([\s\S]*?)\*\/\s+(\w+)\?:/g)) {
+      declared.set(prefix + option!, /@defaultValue `([^`]*)`/.exec(comment!)?.[1]?.replaceAll('_', ''))
+    }
+  }
+  declared.delete('backlog')
+  const table = new Map([...readme.split('### What channels guarantee')[1]!.split('\n## ')[0]!.matchAll(/^\| (`[\w.`, ]+`) \|[^\n]*?\| ([^|]*) \| [^|]* \|$/gm)]
+    .flatMap(([, options, value]) => options!.replaceAll('`', '').split(', ').map((option) => [option, value!.replaceAll('`', '')] as const)))
+  t.strictSame([...table.keys()].sort(), [...declared.keys()].sort())
+  for (const [option, value] of declared) {
+    if (value !== undefined) t.equal(table.get(option), value.split(' ')[0], option)
+  }
+})
+
+t.test('the README lists every reason of a gap, and no other', async (t) => {
+  const [, union] = /export type GapReason = (.*)/.exec(readFileSync(join(root, 'lib/channel/gap.ts'), 'utf8'))!
+  const table = readme.split('| `reason` |')[1]!.split('\n\n')[0]!
+  t.strictSame([...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, reason]) => reason).sort(), [...union!.matchAll(/'(\w+)'/g)].map(([, reason]) => reason).sort())
 })
 
 t.test('the README lists every reason why a stream ends, and no other', async (t) => {

@@ -31,7 +31,7 @@ export interface BacklogOptions {
   /**
    * Greatest age. Milliseconds: an integer of 100 or more, or `0` for no limit.
    *
-   * An event that is too old is never given to anybody; its memory is given back within a quarter of this time.
+   * An event that is too old is given to nobody who comes later; its memory is given back within a quarter of this time.
    *
    * @defaultValue `3_600_000` (one hour)
    */
