@@ -436,7 +436,7 @@ class History {
       const data: Data = { channel: index, key, serial: model.head + 1, fill: 'é'.repeat(this.random.below(60)) }
       const frame = `event: set\ndata: ${JSON.stringify(data)}\nid: ${model.epoch}.${data.serial}\n\n`
       model.append(key, Buffer.byteLength(frame), this.now)
-      void this.channels[index]!.publish({ event: 'set', data })
+      this.channels[index]!.publish({ event: 'set', data })
     }
   }
 
