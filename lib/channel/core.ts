@@ -195,8 +195,10 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
   /** Lets the ring give back what nobody has to read any more. */
   #letGo (): void {
     const { ring } = this
-    for (const folder of this.#folders) folder.fold(ring.first - 1)
-    this.#unfolded = ring.first
+    // Those who read by themselves, after they were told by this flush, may yet see every event of it.
+    const until = Math.min(ring.first - 1, this.#watchers.size > 0 ? this.#flushedBefore : Infinity)
+    for (const folder of this.#folders) folder.fold(until)
+    this.#unfolded = until + 1
     this.#events.clear()
     this.#copies.clear()
     this.#pinUnread()

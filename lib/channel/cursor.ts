@@ -38,6 +38,8 @@ export class Cursor {
   readonly #filter: ((event: ReadEvent) => boolean) | undefined
   readonly #latestBy: ((event: ReadEvent) => unknown) | undefined
   #waiting: Conflation | null = null
+  /** Whether more waited than the backlog may hold, and was given up. */
+  #isLost = false
 
   constructor (log: CursorLog, offset: number, { filter, latestBy }: CursorOptions) {
     this.#log = log
@@ -56,29 +58,33 @@ export class Cursor {
     return this.#latestBy !== undefined
   }
 
-  /** Whether events that were read still wait to be given. */
-  get isWaiting (): boolean {
-    return this.#waiting !== null && this.#waiting.size > 0
+  /** Whether some of the events that were read have not been given: they wait, or were given up. */
+  get isAhead (): boolean {
+    return this.#isLost || (this.#waiting !== null && this.#waiting.size > 0)
   }
 
-  /** Whether events that it had yet to read are no longer kept, or more wait for it than the backlog may hold. */
+  /** Whether events that it had yet to give are no longer kept, or more waited than the backlog may hold. */
   get isOverrun (): boolean {
-    const { ring } = this.#log
-    return this.offset + 1 < ring.readable || (this.#waiting !== null && this.#waiting.bytes > ring.limits.bytes)
+    return this.#isLost || this.offset + 1 < this.#log.ring.readable
   }
 
   /** Goes on after `offset`, and forgets what was waiting. */
   moveTo (offset: number): void {
     this.offset = offset
     this.#waiting?.clear()
+    this.#isLost = false
   }
 
-  /** Whether the filter lets all events up to `until` pass. */
+  /** Whether the filter lets all events up to `until` pass. When it fails the answer is no, and who reads them will find out. */
   takesAll (until: number): boolean {
-    for (let offset = this.offset + 1; offset <= until; offset++) {
-      if (!this.#passes(offset)) return false
+    try {
+      for (let offset = this.offset + 1; offset <= until; offset++) {
+        if (!this.#passes(offset)) return false
+      }
+      return true
+    } catch {
+      return false
     }
-    return true
   }
 
   #passes (offset: number): boolean {
@@ -94,28 +100,53 @@ export class Cursor {
 
   /** Takes in what is there up to `until`: from then on it may be evicted. For a cursor that conflates. */
   fold (until: number): void {
-    while (this.offset < until) {
-      const offset = ++this.offset
-      if (!this.#passes(offset)) continue
-      this.#waiting ??= new Conflation()
-      const key = this.#latestBy!(this.#log.eventAt(offset))
-      // Without a key it gives way to nothing.
-      const isSuperseding = this.#waiting.put(key === undefined ? Symbol('no key') : key, { offset, frame: this.#log.copyAt(offset), time: this.#log.ring.timeOf(offset) })
-      if (isSuperseding) this.#log.superseded()
+    const { ring } = this.#log
+    if (this.offset < until && this.offset + 1 < ring.readable) this.#giveUp()
+    while (this.offset < until && !this.#isLost) {
+      this.#read((offset) => {
+        this.#waiting ??= new Conflation()
+        const key = this.#latestBy!(this.#log.eventAt(offset))
+        // Without a key it gives way to nothing.
+        const isSuperseding = this.#waiting.put(key === undefined ? Symbol('no key') : key, { offset, frame: this.#log.copyAt(offset), time: ring.timeOf(offset) })
+        if (isSuperseding) this.#log.superseded()
+        if (this.#waiting.bytes > ring.limits.bytes) this.#giveUp()
+      })
+    }
+    if (this.#isLost) this.offset = Math.max(this.offset, until)
+  }
+
+  #giveUp (): void {
+    this.#waiting?.clear()
+    this.#isLost = true
+  }
+
+  /** Reads one event. When a callback of the application fails on it, it has not been read. */
+  #read (take: (offset: number) => void): void {
+    const offset = ++this.offset
+    try {
+      if (this.#passes(offset)) take(offset)
+    } catch (error) {
+      this.offset = offset - 1
+      throw error
     }
   }
 
-  /** The next event that is for this reader; null when there is none up to `until`. */
-  next (until: number): Entry | null {
-    if (this.#latestBy !== undefined) {
+  /**
+   * The next event that is for this reader; null when there is none up to `until`.
+   *
+   * @param isBehind whether what is there has been waiting, so that a newer event of a key takes the place of an older one
+   */
+  next (until: number, isBehind = true): Entry | null {
+    if (this.#latestBy !== undefined && (isBehind || this.isAhead)) {
       this.fold(until)
       return this.#waiting?.shift() ?? null
     }
-    while (this.offset < until) {
-      const offset = ++this.offset
-      if (this.#passes(offset)) return { offset, frame: this.#log.ring.frameOf(offset), time: this.#log.ring.timeOf(offset) }
+    const { ring } = this.#log
+    let entry: Entry | null = null
+    while (entry === null && this.offset < until) {
+      this.#read((offset) => { entry = { offset, frame: ring.frameOf(offset), time: ring.timeOf(offset) } })
     }
-    return null
+    return entry
   }
 
   /** The next events that are for this reader, as many as are written at once; null when there are none up to `until`. */
@@ -130,7 +161,14 @@ export class Cursor {
     let bytes = 0
     let last = 0
     while (bytes < MAX_PAGE_BYTES) {
-      const entry = this.next(until)
+      let entry: Entry | null
+      try {
+        entry = this.next(until)
+      } catch (error) {
+        if (frames.length === 0) throw error
+        // What passed before is given first; the same happens again with the next page.
+        break
+      }
       if (entry === null) break
       frames.push(entry.frame)
       bytes += entry.frame.length

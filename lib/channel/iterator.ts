@@ -1,4 +1,3 @@
-import type { FastifyRequest } from 'fastify'
 import { show, SSEError } from '../errors.js'
 import type { CloseReason } from '../close-reason.js'
 import type { ReadEvent } from './cursor.js'
@@ -10,52 +9,50 @@ type Result = IteratorResult<ReadEvent | GapEvent, undefined>
 
 const DONE: Result = { done: true, value: undefined }
 
-/** What an iteration reads, and for whom. */
-export interface IterationOptions {
-  /** Called when the iteration begins: what is read, and where it begins without a last event ID. */
-  readonly getSources: () => readonly ReaderSource[]
-  readonly signal?: AbortSignal | undefined
-  /** The stream that is fed from it, if it is one. */
-  readonly request?: FastifyRequest | undefined
-  readonly lastEventId?: string | undefined
-}
-
 /**
  * Channels read with `for await`: event by event, at the reader's own pace.
  *
  * It is a subscriber from its first `next()` on, until its end, `return()`, an error or the signal.
  */
 export class SubscriptionIterator implements AsyncIterableIterator<ReadEvent | GapEvent>, ReaderOwner {
-  readonly #options: IterationOptions
+  /** Of no stream: a subscriber by itself. */
+  readonly request = undefined
+  readonly lastEventId = undefined
+  readonly #getSources: () => readonly ReaderSource[]
+  readonly #signal: AbortSignal | undefined
   #reader!: Reader
   #state: 'new' | 'open' | 'over' = 'new'
   /** What comes before the channels' own events. */
   #first: AsyncIterator<ReadEvent> | Iterator<ReadEvent> | null = null
   #wake: (() => void) | null = null
   #failure: { error: unknown } | null = null
+  #wasNotified = false
+  /** The answer before: each call of `next` waits for it. */
+  #last: Promise<unknown> = Promise.resolve()
   readonly #onAbort = (): void => { this.#end('client-left') }
 
-  constructor (options: IterationOptions) {
-    this.#options = options
-  }
-
-  get request (): FastifyRequest | undefined {
-    return this.#options.request
-  }
-
-  get lastEventId (): string | undefined {
-    return this.#options.lastEventId
+  /** @param getSources called when the iteration begins: what is read, and from where */
+  constructor (getSources: () => readonly ReaderSource[], signal: AbortSignal | undefined) {
+    this.#getSources = getSources
+    this.#signal = signal
   }
 
   [Symbol.asyncIterator] (): this {
     return this
   }
 
-  async next (): Promise<Result> {
+  next (): Promise<Result> {
+    const result = this.#last.then(() => this.#next())
+    this.#last = result.catch(() => {})
+    return result
+  }
+
+  async #next (): Promise<Result> {
     try {
       if (this.#state === 'new') this.#begin()
       while (this.#state === 'open') {
         if (this.#failure !== null) throw this.#failure.error
+        this.#wasNotified = false
         const event = await this.#take()
         if (this.#isOver()) break
         if (event !== null) return { done: false, value: event }
@@ -63,7 +60,8 @@ export class SubscriptionIterator implements AsyncIterableIterator<ReadEvent | G
           this.#end('source-ended')
           break
         }
-        await new Promise<void>((resolve) => { this.#wake = resolve })
+        // It may have been told of more while it looked.
+        if (!this.#wasNotified) await new Promise<void>((resolve) => { this.#wake = resolve })
       }
     } catch (error) {
       this.#end(error instanceof SSEError && error.code === 'FST_SSE_SUBSCRIBER_OVERRUN' ? 'slow-subscriber' : 'source-failed')
@@ -88,7 +86,7 @@ export class SubscriptionIterator implements AsyncIterableIterator<ReadEvent | G
     const fresh = reader.parts.find(({ isFresh }) => isFresh)
     if (fresh !== undefined) {
       fresh.isFresh = false
-      this.#first = openIterator(await fresh.options.snapshot!({ gap: null, request: this.request }))
+      this.#first = openIterator(await fresh.options.snapshot!({ gap: null, request: undefined }))
       return this.#isOver() ? null : await this.#take()
     }
     const overrun = reader.findOverrun()
@@ -112,6 +110,7 @@ export class SubscriptionIterator implements AsyncIterableIterator<ReadEvent | G
 
   notify (): void {
     const wake = this.#wake
+    this.#wasNotified = true
     this.#wake = null
     wake?.()
   }
@@ -129,21 +128,22 @@ export class SubscriptionIterator implements AsyncIterableIterator<ReadEvent | G
   }
 
   #begin (): void {
-    const { signal, getSources } = this.#options
+    const signal = this.#signal
     if (signal?.aborted === true) {
       this.#state = 'over'
       return
     }
     this.#state = 'open'
-    this.#reader = new Reader(getSources(), this)
+    this.#reader = new Reader(this.#getSources(), this)
     signal?.addEventListener('abort', this.#onAbort, { once: true })
+    this.#reader.join()
   }
 
   #end (reason: CloseReason): void {
     const wasOpen = this.#state === 'open'
     this.#state = 'over'
     if (!wasOpen) return
-    this.#options.signal?.removeEventListener('abort', this.#onAbort)
+    this.#signal?.removeEventListener('abort', this.#onAbort)
     this.#reader.close(reason)
     try {
       Promise.resolve(this.#first?.return?.()).catch(() => {})

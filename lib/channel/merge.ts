@@ -31,6 +31,6 @@ export class Merge<E> implements AsyncIterable<SubscribedEvent<E>> {
 
   /** Reads all of them from now on. */
   [Symbol.asyncIterator] (): AsyncIterator<SubscribedEvent<E>, undefined> {
-    return iterate(this.parts, 'iterationSource')
+    return iterate(this.parts)
   }
 }

@@ -52,6 +52,7 @@ export class ReaderPart implements Watcher, Folder, ChannelMember {
   /** The next event, taken from the cursor and not yet given. */
   #next: Entry | null = null
   #given: number
+  #hasJoined = false
   /** Offset that the client's last event ID has come to. */
   told: number
 
@@ -80,12 +81,15 @@ export class ReaderPart implements Watcher, Folder, ChannelMember {
   }
 
   join (): void {
+    this.#hasJoined = true
     this.core.watch(this)
     if (this.cursor.conflates) this.core.addFolder(this)
     this.core.join(this)
   }
 
   leave (reason: CloseReason): void {
+    if (!this.#hasJoined) return
+    this.#hasJoined = false
     this.core.unwatch(this)
     this.core.removeFolder(this)
     this.core.leave(this, reason)
@@ -111,7 +115,7 @@ export class ReaderPart implements Watcher, Folder, ChannelMember {
   /** Offset up to which everything was given, or was not for this reader. */
   get position (): number {
     if (this.#next !== null) return this.#next.offset - 1
-    return this.cursor.isWaiting ? this.#given : this.cursor.offset
+    return this.cursor.isAhead ? this.#given : this.cursor.offset
   }
 
   /** With nothing left to give, all that was read is done with: what is read from now on may wait, and the position must not go back. */
@@ -119,11 +123,11 @@ export class ReaderPart implements Watcher, Folder, ChannelMember {
     this.#given = this.position
   }
 
-  /** The next event, which {@link take} gives. */
-  peek (): Entry | null {
+  /** The next event, which {@link take} gives. See {@link Cursor.next}. */
+  peek (isBehind: boolean): Entry | null {
     if (this.#next === null) {
       this.#settle()
-      this.#next = this.cursor.next(this.core.ring.head)
+      this.#next = this.cursor.next(this.core.ring.head, isBehind)
     }
     return this.#next
   }
@@ -152,10 +156,20 @@ export class ReaderPart implements Watcher, Folder, ChannelMember {
   /** Asks where to go on after the gap, and goes there. */
   async resolveGap ({ reason, requested }: PartGap): Promise<Resolved> {
     this.core.gapOccurred(reason)
-    const resolved = await answerGap(this.core, this.options, { reason, requested, offset: this.cursor.offset, request: this.request })
-    this.cursor.moveTo(resolved.offset)
-    this.#next = null
-    this.#given = resolved.offset
+    const { offset } = this.cursor
+    if (this.cursor.conflates) {
+      // What is published while the application answers, or its snapshot is being sent, conflates from here on.
+      this.core.settle()
+      this.cursor.moveTo(this.core.ring.head)
+      this.#next = null
+      this.#given = this.cursor.offset
+    }
+    const resolved = await answerGap(this.core, this.options, { reason, requested, offset, request: this.request })
+    if (resolved.first === undefined || !this.cursor.conflates) {
+      this.cursor.moveTo(resolved.offset)
+      this.#next = null
+      this.#given = resolved.offset
+    }
     this.gap = null
     return resolved
   }
@@ -166,10 +180,17 @@ export class ReaderPart implements Watcher, Folder, ChannelMember {
  */
 export class Reader {
   readonly parts: readonly ReaderPart[]
+  #isClosed = false
 
   constructor (sources: readonly ReaderSource[], owner: ReaderOwner) {
     this.parts = sources.map((source, index) => new ReaderPart(source, index, owner))
-    for (const part of this.parts) part.join()
+  }
+
+  /** Becomes a subscriber of each channel. The hooks that hear of it may close it. */
+  join (): void {
+    for (const part of this.parts) {
+      if (!this.#isClosed) part.join()
+    }
   }
 
   /** The position in all channels, as an ID. */
@@ -202,12 +223,12 @@ export class Reader {
   }
 
   /** The part whose event comes next; null when there is none. */
-  next (): ReaderPart | null {
-    if (this.parts.length === 1) return this.parts[0]!.peek() === null ? null : this.parts[0]!
+  next (isBehind = true): ReaderPart | null {
+    if (this.parts.length === 1) return this.parts[0]!.peek(isBehind) === null ? null : this.parts[0]!
     let oldest: ReaderPart | null = null
     let time = Infinity
     for (const part of this.parts) {
-      const entry = part.peek()
+      const entry = part.peek(isBehind)
       if (entry === null || entry.time >= time) continue
       oldest = part
       time = entry.time
@@ -216,6 +237,7 @@ export class Reader {
   }
 
   close (reason: CloseReason): void {
+    this.#isClosed = true
     for (const part of this.parts) part.leave(reason)
   }
 }

@@ -26,7 +26,7 @@ export interface FrameSink {
   /** Sends what an application's source gives. Resolves when it has come to its end or the stream is over; rejects with what it throws. */
   sendAll (source: unknown, encode: (event: unknown) => string): Promise<void>
   end (reason: CloseReason): void
-  fail (error: unknown): void
+  fail (error: unknown, reason?: 'source-failed' | 'event-invalid'): void
 }
 
 /**
@@ -73,11 +73,25 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
     const { offset, reason } = this.#core.start(lastEventId, from)
     this.#cursor.moveTo(offset)
     this.#core.join(this)
+    if (this.#isOver()) return
     if (reason !== null) return this.#gap(reason, lastEventId || from, offset)
     const isFresh = lastEventId === undefined || lastEventId === ''
-    if (isFresh && from === 'now' && snapshot !== undefined) return this.#sendFirst(snapshot({ gap: null, request: this.request }))
+    if (isFresh && from === 'now' && snapshot !== undefined) {
+      this.#foldFromNow()
+      return this.#sendFirst(snapshot({ gap: null, request: this.request }))
+    }
     if (!isFresh) this.#told = offset
     this.#goOn()
+  }
+
+  // Asked anew after what the application does, which TypeScript does not see.
+  #isOver (): boolean {
+    return this.#state === 'over'
+  }
+
+  /** What is published while the application answers, or its snapshot is being sent, conflates from here on. */
+  #foldFromNow (): void {
+    if (this.#cursor.conflates) this.#core.addFolder(this)
   }
 
   /** From the start, or after a gap: reads what is there. */
@@ -95,10 +109,16 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
     core.gapOccurred(reason)
     this.#state = 'starting'
     this.#leaveLists()
+    if (this.#cursor.conflates) {
+      core.settle()
+      this.#cursor.moveTo(core.ring.head)
+      this.#foldFromNow()
+    }
     const answer = answerGap(core, this.#options, { reason, requested, offset, request: this.request })
     const goOn = ({ offset, gap, first }: Awaited<typeof answer>): void | Promise<void> => {
       if (this.#state === 'over') return
-      this.#cursor.moveTo(offset)
+      // A cursor that conflates stands there already, and has taken in what came meanwhile.
+      if (first === undefined || !this.#cursor.conflates) this.#cursor.moveTo(offset)
       this.#told = -1
       const id = core.ring.id(offset)
       if (first === undefined) {
@@ -109,17 +129,18 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
       }
       // Without an ID: a client that is cut off amid the snapshot has the gap still before it.
       if (this.#sink.controlEvents) this.#sink.writeText(encodeGap(gap))
-      return this.#sendFirst(first)
+      return this.#sendFirst(first, offset)
     }
     return answer instanceof Promise ? answer.then(goOn) : goOn(answer)
   }
 
-  /** Sends a snapshot, and goes on from where the cursor stands. */
-  async #sendFirst (source: unknown): Promise<void> {
+  /** Sends a snapshot, and goes on from where the channel was when it was asked for. */
+  async #sendFirst (source: unknown, offset = this.#cursor.offset): Promise<void> {
     const { definition } = this.#core
     await this.#sink.sendAll(source, (event) => definition.encode(event))
     if (this.#state === 'over') return
-    this.#sink.writeText(this.#positionBlock())
+    this.#told = offset
+    this.#sink.writeText(encodeIdBlock(this.#core.ring.id(offset)))
     this.#goOn()
   }
 
@@ -165,7 +186,7 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
       this.#sink.fail(error)
       return
     }
-    if (this.#state === 'live' && (!this.#sink.isReady || cursor.offset < head || cursor.isWaiting)) this.#fallBehind()
+    if (this.#state === 'live' && (!this.#sink.isReady || cursor.offset < head || cursor.isAhead)) this.#fallBehind()
   }
 
   #write (page: Page, now: number): void {
@@ -209,7 +230,7 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
 
   /** It goes on by itself when this returns, or once a hook has answered. */
   #overrun (): void {
-    const { policy, offset, requested } = overrunOf(this.#core, this.#options, this.#cursor.offset)
+    const { policy, offset, requested } = overrunOf(this.#core, this.#options, Math.max(this.#told, 0))
     if (policy === 'disconnect') {
       this.#sink.end('slow-subscriber')
       return
@@ -232,7 +253,7 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
   /** An ID block when the client's last event ID is behind where it stands, else `''`; the caller sends it. */
   tellPosition (): string {
     // Amid a snapshot, and while older events wait, there is no place to go on from but the one it knows.
-    if (this.#state === 'starting' || this.#cursor.isWaiting || this.#cursor.offset <= this.#told) return ''
+    if (this.#state === 'starting' || this.#cursor.isAhead || this.#cursor.offset <= this.#told) return ''
     return this.#positionBlock()
   }
 

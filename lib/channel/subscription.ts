@@ -1,4 +1,3 @@
-import type { FastifyRequest } from 'fastify'
 import type { ChannelCore } from './core.js'
 import { checkSubscribeOptions } from './definition.js'
 import { SubscriptionIterator } from './iterator.js'
@@ -50,19 +49,15 @@ export class Subscription<E> implements AsyncIterable<SubscribedEvent<E>> {
    * @throws FST_SSE_SUBSCRIBER_OVERRUN out of `next()`, for a reader that is too slow, with `overrun: 'disconnect'`
    */
   [Symbol.asyncIterator] (): AsyncIterator<SubscribedEvent<E>, undefined> {
-    return iterate([this], 'iterationSource')
+    return iterate([this])
   }
 }
 
 /** Reads subscriptions event by event. */
-export function iterate<E> (
-  subscriptions: ReadonlyArray<Subscription<unknown>>, kind: 'streamSource' | 'iterationSource', stream: { readonly lastEventId?: string | undefined, readonly request?: FastifyRequest } = {}
-): AsyncIterableIterator<SubscribedEvent<E>> & AsyncIterator<SubscribedEvent<E>, undefined> {
+export function iterate<E> (subscriptions: ReadonlyArray<Subscription<unknown>>): AsyncIterator<SubscribedEvent<E>, undefined> {
   const signals = subscriptions.flatMap(({ options: { signal } }) => signal ?? [])
-  return new SubscriptionIterator({
-    getSources: () => subscriptions.map((subscription) => subscription[kind]),
-    signal: signals.length > 1 ? AbortSignal.any(signals) : signals[0],
-    lastEventId: stream.lastEventId,
-    request: stream.request
-  }) as unknown as AsyncIterableIterator<SubscribedEvent<E>> & AsyncIterator<SubscribedEvent<E>, undefined>
+  return new SubscriptionIterator(
+    () => subscriptions.map(({ iterationSource }) => iterationSource),
+    signals.length > 1 ? AbortSignal.any(signals) : signals[0]
+  ) as unknown as AsyncIterator<SubscribedEvent<E>, undefined>
 }

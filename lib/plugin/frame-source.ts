@@ -1,9 +1,9 @@
-import type { ChannelDefinition } from '../channel/definition.js'
 import { Channel } from '../channel/channel.js'
+import type { ChannelDefinition } from '../channel/definition.js'
+import { EventSubscriber, type Encode } from '../channel/event-subscriber.js'
 import { Merge } from '../channel/merge.js'
-import { MergedSubscriber } from '../channel/merged-subscriber.js'
 import { Subscriber, type FrameSink } from '../channel/subscriber.js'
-import { iterate, Subscription } from '../channel/subscription.js'
+import { Subscription } from '../channel/subscription.js'
 import type { FrameFeed } from '../stream/feed.js'
 
 /** What `reply.sse` takes of channels. */
@@ -20,19 +20,15 @@ function partsOf (source: ChannelSource): ReadonlyArray<Subscription<unknown>> {
 }
 
 /**
- * What feeds a stream from channels: encoded frames, when the route allows what the channels declare; else, event by event, what
- * the route then checks by its own schemas.
+ * What feeds a stream from channels: their frames, when the route allows all that the channels declare; else event by event, each checked
+ * and encoded for the route.
  *
  * @param isWithin whether all that a channel sends may be sent by the route as it is
+ * @param encode the route's
  */
-export function openChannels (
-  source: ChannelSource, sink: FrameSink, isWithin: (definition: ChannelDefinition) => boolean
-): { feed: FrameFeed } | { events: AsyncIterable<unknown> } {
+export function openChannels (source: ChannelSource, sink: FrameSink, isWithin: (definition: ChannelDefinition) => boolean, encode: Encode): FrameFeed {
   const parts = partsOf(source)
-  if (!parts.every(({ core }) => isWithin(core.definition))) return { events: iterate(parts, 'streamSource', sink) }
-  const { core, options } = parts[0]!
-  const feed = parts.length === 1
-    ? new Subscriber(core, sink, options)
-    : new MergedSubscriber(parts.map(({ streamSource }) => streamSource), sink)
-  return { feed }
+  const areWithin = parts.every(({ core }) => isWithin(core.definition))
+  if (areWithin && parts.length === 1) return new Subscriber(parts[0]!.core, sink, parts[0]!.options)
+  return new EventSubscriber(parts.map(({ streamSource }) => streamSource), sink, areWithin ? undefined : encode)
 }

@@ -229,8 +229,9 @@ class ReplyStream implements StreamHost {
   // What a stream asks of Fastify
 
   open (source: unknown, stream: EventStream): { feed: FrameFeed } | { events: unknown } {
-    if (isChannelSource(source)) return openChannels(source, stream, (definition) => this.#route.sends(definition.schemas))
-    return { events: source }
+    if (!isChannelSource(source)) return { events: source }
+    const route = this.#route
+    return { feed: openChannels(source, stream, ({ schemas }) => route.sends(schemas), (event) => route.encode(event, this)) }
   }
 
   commit (body: Readable): void {

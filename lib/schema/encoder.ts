@@ -77,14 +77,16 @@ export class EventEncoder {
     if (entry === undefined) {
       const error = undeclared(event, type, this.#entries)
       if (this.#validation === 'throw' || this.#validation === 'drop' || typeof type !== 'string') throw error
+      const frame = this.#encodeUntyped(event)
       if (this.#validation === 'report') report(error)
-      return this.#encodeUntyped(event)
+      return frame
     }
     if (this.#validation !== 'off' && !entry.check(data)) {
       const error = invalid(entry, data)
       if (this.#validation !== 'report') throw error
+      const frame = encodeText(entry, stringifyInvalid(entry, data), id, retry)
       report(error)
-      return encodeText(entry, stringifyInvalid(entry, data), id, retry)
+      return frame
     }
     let text: string
     try {
