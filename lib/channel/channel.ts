@@ -18,15 +18,19 @@ export class Channel<E> implements AsyncIterable<SubscribedEvent<E>> {
   readonly definition: ChannelDefinition
   readonly #getCore: () => ChannelCore
   readonly #peekCore: () => ChannelCore | undefined
+  readonly #getStats: () => ChannelStats
   #all: Subscription<E> | null = null
 
   /** @internal */
-  constructor (definition: ChannelDefinition, key: string | undefined, getCore: () => ChannelCore, peekCore: () => ChannelCore | undefined) {
+  constructor (
+    definition: ChannelDefinition, key: string | undefined, getCore: () => ChannelCore, peekCore: () => ChannelCore | undefined, getStats: () => ChannelStats
+  ) {
     this.name = definition.name
     this.key = key
     this.definition = definition
     this.#getCore = getCore
     this.#peekCore = peekCore
+    this.#getStats = getStats
   }
 
   /** @internal */
@@ -92,9 +96,9 @@ export class Channel<E> implements AsyncIterable<SubscribedEvent<E>> {
     return this.subscribe()[Symbol.asyncIterator]()
   }
 
-  /** What has been counted; for a channel of a family, of the whole family. */
+  /** What has been counted; for a channel of a family, that of the whole family. */
   stats (): ChannelStats {
-    return channelStats(this.definition, [this.#peekCore()])
+    return this.#getStats()
   }
 
   /**
@@ -110,7 +114,7 @@ export class Channel<E> implements AsyncIterable<SubscribedEvent<E>> {
 }
 
 /** What has been counted for a definition, and is kept in its channels. */
-export function channelStats ({ counted }: ChannelDefinition, cores: Iterable<ChannelCore | undefined>): ChannelStats {
+export function channelStats ({ counted }: ChannelDefinition, cores: Iterable<ChannelCore>): ChannelStats {
   const stats: ChannelStats = {
     channels: 0,
     subscribers: 0,
@@ -122,7 +126,6 @@ export function channelStats ({ counted }: ChannelDefinition, cores: Iterable<Ch
     left: { ...counted.left }
   }
   for (const core of cores) {
-    if (core === undefined) continue
     stats.channels++
     stats.subscribers += core.subscribers
     stats.events += core.ring.count

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { show, SSEError } from '../errors.js'
 import { Channel, channelStats } from './channel.js'
 import { ChannelCore } from './core.js'
@@ -17,6 +18,7 @@ export class Channels {
   readonly #environment: ChannelEnvironment
   readonly #declared = new Map<string, Declared>()
   #isReady = false
+  #isDisposed = false
 
   constructor (environment: ChannelEnvironment) {
     this.#environment = environment
@@ -25,8 +27,9 @@ export class Channels {
   /** @throws FST_SSE_CHANNEL_EXISTS, and what {@link ChannelDefinition} throws */
   channel (name: string, events: unknown, options: unknown): Channel<unknown> {
     const definition = this.#define(name, events, options, false)
-    const channel: Channel<unknown> = new Channel<unknown>(definition, undefined, () => core, () => core)
+    const channel: Channel<unknown> = new Channel<unknown>(definition, undefined, () => core, () => core, () => channelStats(definition, [core]))
     const core = new ChannelCore(definition, channel)
+    if (this.#isDisposed) core.dispose()
     this.#declared.set(name, { definition, core })
     return channel
   }
@@ -35,6 +38,7 @@ export class Channels {
   family (name: string, events: unknown, options: unknown): ChannelFamily<unknown> {
     const definition = this.#define(name, events, options, true)
     const family = new ChannelFamily<unknown>(definition)
+    if (this.#isDisposed) family.dispose()
     this.#declared.set(name, { definition, family })
     return family
   }
@@ -60,19 +64,22 @@ export class Channels {
   /** By the name that a channel or family was declared with. */
   stats (): Record<string, ChannelStats> {
     return Object.fromEntries([...this.#declared].map(([name, { definition, core, family }]) =>
-      [name, family?.stats() ?? channelStats(definition, [core])]))
+      [name, core === undefined ? family!.stats() : channelStats(definition, [core])]))
   }
 
-  /** Writes what has been published, so that streams which end now have it. */
-  flush (): void {
+  /** Writes what has been published, so that streams which end then have it. */
+  async flush (): Promise<void> {
     for (const { core, family } of this.#declared.values()) {
       core?.settle()
       family?.flushAll()
     }
+    // Those who read by themselves were told, and write when the turn ends.
+    if (this.#declared.size > 0) await nextTurn()
   }
 
   /** No more events. */
   dispose (): void {
+    this.#isDisposed = true
     for (const { core, family } of this.#declared.values()) {
       core?.dispose()
       family?.dispose()

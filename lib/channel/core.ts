@@ -85,6 +85,10 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
   /** Called when a channel of a family is not needed any more; null for a channel that stands alone. */
   readonly #release: (() => void) | null
   #usedAt = Date.now()
+  /** What it waits for on the timer, in milliseconds. */
+  #waitMs = Infinity
+  /** How often it looks for what is too old. */
+  readonly #ageTickMs: number
 
   constructor (definition: ChannelDefinition, handle: Channel<unknown>, key?: string, release: (() => void) | null = null) {
     super()
@@ -93,6 +97,8 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
     this.ring = new Ring(newEpoch(), definition.limits)
     this.#handle = handle
     this.#release = release
+    const { ageMs } = definition.limits
+    this.#ageTickMs = ageMs === 0 ? Infinity : Math.ceil(ageMs / 4)
     this.#watchTime()
   }
 
@@ -134,7 +140,8 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
   #appended (bytes: number): void {
     const { ring, definition } = this
     this.#usedAt = Date.now()
-    if (this.waitList === null) this.#watchTime()
+    // It may wait for something that is further off than what it has just got to wait for.
+    if (this.waitList === null || this.#waitMs > this.#ageTickMs) this.#watchTime()
     if (this.#live.length === 0 && this.#watchers.size === 0 && this.#folders.size === 0) {
       this.flushed = ring.head
       return
@@ -362,11 +369,12 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
   /** Comes back for the backlog's age, and for a channel of a family that nobody uses. */
   #watchTime (): void {
     if (this.#isDisposed) return
-    const { limits, environment } = this.definition
+    const { environment } = this.definition
     const waits: number[] = []
-    if (limits.ageMs > 0 && this.ring.count > 0) waits.push(Math.ceil(limits.ageMs / 4))
+    if (this.ring.count > 0) waits.push(this.#ageTickMs)
     if (this.#release !== null && this.#members === 0) waits.push(this.#idleMs)
-    if (waits.length > 0) environment.timer.arm(this, Math.min(...waits), Date.now())
+    this.#waitMs = Math.min(...waits)
+    if (this.#waitMs < Infinity) environment.timer.arm(this, this.#waitMs, Date.now())
   }
 
   get #idleMs (): number {

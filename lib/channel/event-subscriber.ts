@@ -66,7 +66,7 @@ export class EventSubscriber implements ReaderOwner, Flushable {
       if (part.gap !== null) {
         const { gap, first } = await part.resolveGap(part.gap)
         if (this.#isOver()) return
-        this.#tellGap(reader, reader.parts.length > 1 ? { ...gap, channel: part.channel } : gap, first === undefined)
+        this.#tellGap(reader, reader.parts.length > 1 ? { ...gap, ...part.name } : gap, first === undefined)
         if (first !== undefined) await this.#send(part, first)
       } else if (part.isFresh) {
         await this.#send(part, part.options.snapshot!({ gap: null, request: this.request }))

@@ -46,7 +46,7 @@ export class ChannelFamily<E> {
     if (typeof key !== 'string' || key === '' || key.length > MAX_KEY_LENGTH) {
       throw invalid(`The key of a channel of ${JSON.stringify(this.name)}`, key, `a string of 1 to ${MAX_KEY_LENGTH} characters`)
     }
-    const channel: Channel<E> = new Channel<E>(this.definition, key, () => this.#core(key, channel), () => this.#cores.get(key))
+    const channel: Channel<E> = new Channel<E>(this.definition, key, () => this.#core(key, channel), () => this.#cores.get(key), () => this.stats())
     return channel
   }
 

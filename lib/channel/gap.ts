@@ -16,8 +16,10 @@ export interface Gap {
   readonly requested: string
   /** The ID after which it goes on. */
   readonly resumedAt: string
-  /** Which channel it is about, on a stream that merges several. */
+  /** Which channel it is about, on a stream that merges several: its name. */
   readonly channel?: string
+  /** The same: its key in its family, if it is of one. */
+  readonly key?: string
 }
 
 /** What says in a subscription's events that some are missing. */

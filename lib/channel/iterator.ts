@@ -105,7 +105,7 @@ export class SubscriptionIterator implements AsyncIterableIterator<ReadEvent | G
     const { gap, first } = await part.resolveGap(part.gap!)
     const source: unknown = typeof first === 'function' ? await first() : first
     if (source !== undefined) this.#first = openIterator(source)
-    return gapEvent(this.#reader.parts.length > 1 ? { ...gap, channel: part.channel } : gap, this.#reader.id)
+    return gapEvent(this.#reader.parts.length > 1 ? { ...gap, ...part.name } : gap, this.#reader.id)
   }
 
   notify (): void {

@@ -76,6 +76,11 @@ export class ReaderPart implements Watcher, Folder, ChannelMember {
     return this.core.key
   }
 
+  /** What tells its gaps from those of other channels on the same stream. */
+  get name (): { channel: string, key?: string } {
+    return this.key === undefined ? { channel: this.channel } : { channel: this.channel, key: this.key }
+  }
+
   get request (): FastifyRequest | undefined {
     return this.#owner.request
   }

@@ -71,9 +71,11 @@ export interface ChannelOptions<E = unknown> {
    * Called when a subscriber cannot go on where it was, before `sse.gap` is sent; says where it goes on, and may send events first.
    *
    * What it throws ends the stream: as an error response while nothing has been sent, as `sse.fault` after that.
+   *
+   * In an `async` hook TypeScript takes a lone `return 'earliest'` for any string: write `'earliest' as const`.
    */
   onGap?: OnGap<E> | undefined
-  /** Called when a subscriber has been added. What it throws is logged. */
+  /** Called when a subscriber has been added; it gets what is published here, too. What it throws is logged. */
   onJoin?: ((member: ChannelMember, channel: Channel<E>) => unknown) | undefined
   /** Called when a subscriber is gone, whoever ended it. What it throws is logged. */
   onLeave?: ((member: ChannelMember, channel: Channel<E>, reason: CloseReason) => unknown) | undefined
@@ -138,7 +140,7 @@ export interface SubscribeOptions<E = unknown> {
 export type EventSource<E> = Iterable<E> | AsyncIterable<E>
 
 /** What {@link ChannelOptions.onGap} is called with. */
-export interface GapContext extends Gap {
+export interface GapContext extends Omit<Gap, 'channel' | 'key'> {
   /** The channel's name. */
   readonly channel: string
   /** The channel's key in its family. */

@@ -45,7 +45,7 @@ async function registerSSE (app: FastifyInstance, given: SSEPluginOptions): Prom
     channels.compile()
   })
   app.addHook('preClose', async () => {
-    channels.flush()
+    await channels.flush()
     await drain(app, hub, sessions)
   })
   app.addHook('onClose', async () => {

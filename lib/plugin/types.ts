@@ -184,13 +184,13 @@ export interface SSEApi {
    * @param events a contract made with `defineEvents`, or a bare map of event type → schema
    * @throws FST_SSE_CHANNEL_EXISTS, FST_SSE_OPTION_UNKNOWN, FST_SSE_OPTION_INVALID, and what `defineEvents` throws
    */
-  channel<const D extends EventContract | EventMap> (name: string, events: D, options?: ChannelOptions<EventOf<D>>): Channel<EventOf<D>>
+  channel<const D extends EventContract | EventMap> (name: string, events: D, options?: NoInfer<ChannelOptions<EventOf<D>>>): Channel<EventOf<D>>
   /**
    * Declares a family: channels of the same events, one for each room, user or job.
    *
    * @throws as {@link channel}
    */
-  channels<const D extends EventContract | EventMap> (name: string, events: D, options?: FamilyOptions<EventOf<D>>): ChannelFamily<EventOf<D>>
+  channels<const D extends EventContract | EventMap> (name: string, events: D, options?: NoInfer<FamilyOptions<EventOf<D>>>): ChannelFamily<EventOf<D>>
   /**
    * Several channels as one source. A client resumes all of them by one ID.
    *

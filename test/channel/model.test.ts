@@ -193,8 +193,7 @@ class Client implements FrameSink {
     if (latestBy) options.latestBy = ((event: { data: Data }) => event.data.key) as never
     const subscriptions = channels.map((index) => this.#history.channels[index]!.subscribe(options))
     const source = subscriptions.length === 1 ? subscriptions[0]! : new Merge(subscriptions)
-    const opened = openChannels(source, this, () => true)
-    this.#feed = (opened as { feed: FrameFeed }).feed
+    this.#feed = openChannels(source, this, () => true, () => { throw new Error('the route has no schemas') })
     const started = this.#feed.start()
     this.#history.starting.push(Promise.resolve(started))
   }

@@ -369,7 +369,7 @@ t.test('chat: two pages in Chromium see what is written and who is there, also w
   for (const page of [ada, bob]) await page.locator('#state:text-is("reconnecting …")').waitFor()
   const again = await startAt(t, new URL(origin).port, 'chat.ts')
   for (const page of [ada, bob]) {
-    await page.locator('li:last-child:text-is("some messages were missed")').waitFor()
+    await page.locator('li.gap:last-child', { hasText: /^some messages were missed$/ }).waitFor()
     await untilThere(page, 'tea: ada, bob · coffee: ada, bob')
     t.equal(await page.locator('#state').innerText(), '')
   }
