@@ -103,7 +103,8 @@ export class Channel<E> implements AsyncIterable<SubscribedEvent<E>> {
 
   /**
    * Ends the channel for good: each subscriber gets what has been published, then `sse.end`, and is not to come back. A slow one gets the rest
-   * at its own pace. `publish` refuses from now on. May be called twice.
+   * at its own pace. `publish` refuses from now on. May be called twice. A channel of a family is forgotten when it has been idle, and its key is
+   * free for a new one then.
    *
    * @returns a promise that resolves when all subscribers that keep up have been told
    */

@@ -174,9 +174,9 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
     const { head } = ring
     // Before anything is written: who joins meanwhile begins after all this.
     this.flushed = head
-    this.#flushedBefore = after
     this.#unflushedBytes = 0
     if (head > after) {
+      this.#flushedBefore = after
       if (this.#live.length > 0) {
         const pages = this.#pages(after, head)
         // From the end: who leaves the list gives its place to one that was written to already, and sees that by its cursor.
@@ -387,6 +387,7 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
     for (const subscriber of this.#live) subscriber.tell()
     for (const watcher of this.#watchers) watcher.tell()
     this.ring.evictAged(performance.now())
+    this.#flushedBefore = this.flushed
     this.#letGo()
     if (this.#release !== null && this.#members === 0 && now - this.#usedAt >= this.#idleMs) this.#release()
     else this.#watchTime()

@@ -72,9 +72,15 @@ export function answerGap (core: ChannelCore, options: SubscribeOptions, { reaso
   return isThenable(answer) ? Promise.resolve(answer).then(withSnapshot) : withSnapshot(answer)
 }
 
-/** What happens to a subscriber that has fallen out of the backlog; counted. */
-export function overrunOf (core: ChannelCore, options: SubscribeOptions, offset: number): { policy: Overrun, requested: string, offset: number } {
+/**
+ * What happens to a subscriber that has fallen out of the backlog; counted.
+ *
+ * @param offset up to which it has been given everything
+ * @returns null when nothing is gone: what was given up while it waited is still kept
+ */
+export function overrunOf (core: ChannelCore, options: SubscribeOptions, offset: number): { policy: Overrun, requested: string, offset: number } | null {
   const { ring, definition, flushed } = core
+  if (offset >= ring.first - 1) return null
   const policy = options.overrun ?? definition.overrun
   count(definition.counted.overruns, policy)
   return {

@@ -42,6 +42,8 @@ export class SubscriptionIterator implements AsyncIterableIterator<ReadEvent | G
   }
 
   next (): Promise<Result> {
+    // At once, and not when its turn comes: what is published after the call is for it.
+    if (this.#state === 'new') this.#begin()
     const result = this.#last.then(() => this.#next())
     this.#last = result.catch(() => {})
     return result
@@ -49,7 +51,6 @@ export class SubscriptionIterator implements AsyncIterableIterator<ReadEvent | G
 
   async #next (): Promise<Result> {
     try {
-      if (this.#state === 'new') this.#begin()
       while (this.#state === 'open') {
         if (this.#failure !== null) throw this.#failure.error
         this.#wasNotified = false

@@ -151,9 +151,14 @@ export class ReaderPart implements Watcher, Folder, ChannelMember {
    * @returns whether the reader has to go
    */
   overrun (): boolean {
-    const { policy, requested, offset } = overrunOf(this.core, this.options, this.position)
-    if (policy === 'disconnect') return true
-    this.cursor.moveTo(offset)
+    const { position } = this
+    const overrun = overrunOf(this.core, this.options, position)
+    if (overrun?.policy === 'disconnect') return true
+    this.#next = null
+    this.#given = overrun?.offset ?? position
+    this.cursor.moveTo(this.#given)
+    if (overrun === null) return false
+    const { requested } = overrun
     this.gap = { reason: 'overrun', requested }
     return false
   }

@@ -154,6 +154,7 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
           return
         }
         const page = this.#cursor.page(this.#core.flushed)
+        if (page === null && this.#cursor.isOverrun) continue
         if (page === null) {
           this.#catchUp()
           return
@@ -186,7 +187,10 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
       this.#sink.fail(error)
       return
     }
-    if (this.#state === 'live' && (!this.#sink.isReady || cursor.offset < head || cursor.isAhead)) this.#fallBehind()
+    if (this.#state === 'live' && (!this.#sink.isReady || cursor.offset < head || cursor.isAhead)) {
+      this.#fallBehind()
+      this.resume(now)
+    }
   }
 
   #write (page: Page, now: number): void {
@@ -230,7 +234,15 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
 
   /** It goes on by itself when this returns, or once a hook has answered. */
   #overrun (): void {
-    const { policy, offset, requested } = overrunOf(this.#core, this.#options, Math.max(this.#told, 0))
+    // One that has been told nothing yet stands where it began.
+    const given = this.#told === -1 ? this.#cursor.isAhead ? 0 : this.#cursor.offset : this.#told
+    const overrun = overrunOf(this.#core, this.#options, given)
+    if (overrun === null) {
+      this.#cursor.moveTo(given)
+      this.resume(Date.now())
+      return
+    }
+    const { policy, offset, requested } = overrun
     if (policy === 'disconnect') {
       this.#sink.end('slow-subscriber')
       return

@@ -351,7 +351,10 @@ t.test('a slow client of a route with other schemas ends as one of any other rou
     notes.publish({ event: 'note', data })
     return false
   })
-  for (let n = 0; n < 10; n++) notes.publish({ event: 'note', data })
+  for (let n = 0; n < 10; n++) {
+    notes.publish({ event: 'note', data })
+    await new Promise(setImmediate)
+  }
   client.response.resume()
   await client.rest()
   t.strictSame(ends.map(({ reason }) => reason), ['slow-subscriber'])
