@@ -113,6 +113,8 @@ export class EventSubscriber implements ReaderOwner, Flushable {
           return
         }
         const page = this.#page(reader)
+        // What waited may have become too much while it was read.
+        if (page === null && reader.findOverrun() !== undefined) continue
         if (page === null) {
           this.#isBehind = false
           if (reader.isOver) this.#sink.end('source-ended')

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { EventSource } from 'undici'
 import ssePlugin, { defineEvents, text, type BacklogOptions, type Disconnect, type SSEPluginOptions } from '../../lib/index.js'
 import { createApp, createLogged, listen } from '../support/app.js'
-import { connect, type FrameClient } from '../support/client.js'
+import { connect, rawConnect, type FrameClient } from '../support/client.js'
 import { until } from '../support/sources.js'
 
 const OPENING = ': sse-heartbeat: 15000\n\nretry: 3000\n\n'
@@ -193,6 +193,28 @@ t.test('what a preClose hook publishes arrives, when the hook was added before t
   await app.close()
   await client.rest()
   t.strictSame(items(client), [1, 2])
+})
+
+t.test('whenever a client comes back while the server closes, it is not answered in a way that makes an EventSource give up', async (t) => {
+  const { app, news, origin, publish } = await probe(t)
+  const client = await connect(t, origin)
+  await until(() => news.subscribers === 1)
+  const { port } = app.server.address() as { port: number }
+  const sockets = await Promise.all(Array.from({ length: 12 }, () => rawConnect(t, port, '')))
+  const request = 'GET / HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n'
+  // Before the close, with it, and in each of the turns that follow.
+  sockets[0]!.write(request)
+  await new Promise(setImmediate)
+  publish(1)
+  const closed = app.close()
+  for (const socket of sockets.slice(1)) {
+    socket.write(request)
+    await new Promise(setImmediate)
+  }
+  await closed
+  await client.rest()
+  t.strictSame(items(client), [1])
+  t.strictSame(sockets.map((socket) => /^HTTP\/1.1 (\d+)/.exec(socket.received())?.[1]).filter((status) => status !== undefined && status !== '200'), [])
 })
 
 t.test('with drain "finish" events go on until the time is over, and what was published last arrives', async (t) => {

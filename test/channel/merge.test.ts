@@ -329,13 +329,21 @@ t.test('a slow subscriber of a merge is dealt with as its channel says', async (
 })
 
 t.test('a merge survives a burst of more than the backlog in one turn, whoever reads beside it', async (t) => {
-  for (const beside of ['nobody', 'a filter', 'somebody who joins']) {
-    const { a, publish, id, frame, open } = await probe(t, { backlog: { events: 10 } }, ({ app, a }) => {
-      app.get('/filtered', (_request, reply) => reply.sse(a.subscribe({ filter: ({ data }) => data.n > 0 })))
+  for (const beside of ['nobody', 'a filter', 'somebody who joins', 'a slow filter']) {
+    // So that something becomes due while the slow one is at work.
+    const ageMs = 400
+    const { a, publish, id, frame, open } = await probe(t, { backlog: { events: 10, ageMs } }, ({ app, a }) => {
+      app.get('/filtered', (_request, reply) => reply.sse(a.subscribe({
+        filter: ({ data }) => {
+          const end = performance.now() + (beside === 'a slow filter' && data.n === 200 ? ageMs / 2 : 0)
+          while (performance.now() < end);
+          return data.n > 0
+        }
+      })))
     })
     const client = await open(id(0, 0))
     await received(t, client, OPENING)
-    if (beside === 'a filter') {
+    if (beside.endsWith('filter')) {
       await open(undefined, '/filtered')
       await until(() => a.subscribers === 2)
       await new Promise(setImmediate)
