@@ -1,3 +1,4 @@
+import type { SSEError } from '../errors.js'
 import type { ChannelCore } from './core.js'
 import type { ChannelDefinition } from './definition.js'
 import { Subscription } from './subscription.js'
@@ -69,7 +70,7 @@ export class Channel<E> implements AsyncIterable<SubscribedEvent<E>> {
     try {
       return Promise.resolve({ id: this.core.publish(event) })
     } catch (error) {
-      this.definition.environment.warn(error, `an event was not published to channel ${JSON.stringify(this.name)}`)
+      this.definition.reportRefusal(error as SSEError, this.core.title)
       const refused = new Promise<never>((_resolve, reject) => { reject(error) })
       refused.catch(() => {})
       return refused
@@ -82,7 +83,7 @@ export class Channel<E> implements AsyncIterable<SubscribedEvent<E>> {
    * @throws FST_SSE_OPTION_UNKNOWN, FST_SSE_OPTION_INVALID
    */
   subscribe (options: SubscribeOptions<E> = {}): Subscription<E> {
-    return new Subscription<E>(this.#getCore, options)
+    return new Subscription<E>(this.#getCore, this.#peekCore, options)
   }
 
   /** What `reply.sse(channel)` reads: one subscription for all streams. @internal */

@@ -102,6 +102,12 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
     this.#watchTime()
   }
 
+  /** For messages. */
+  get title (): string {
+    const { name } = this.definition
+    return this.key === undefined ? show(name) : `${show(name)} (key ${show(this.key)})`
+  }
+
   get subscribers (): number {
     return this.#members
   }
@@ -117,14 +123,14 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
     try {
       if (this.isClosed) {
         throw new SSEError('FST_SSE_LOG_CLOSED',
-          `Channel ${show(definition.name)} is closed, and takes no more events. Stop publishing before you close the channel or the server.`,
+          `Channel ${this.title} is closed, and takes no more events. Stop publishing before you close the channel or the server.`,
           { channel: definition.name })
       }
       const frame = definition.encode(event)
       const bytes = ring.bytesOf(frame)
       if (bytes > ring.limits.bytes) {
         throw new SSEError('FST_SSE_FRAME_TOO_LARGE',
-          `An event takes ${bytes} bytes, and the backlog of channel ${show(definition.name)} holds ${ring.limits.bytes}. ` +
+          `An event takes ${bytes} bytes, and the backlog of channel ${this.title} holds ${ring.limits.bytes}. ` +
           'Split its data, or raise backlog.bytes.', { bytes, limit: ring.limits.bytes, channel: definition.name })
       }
       const offset = ring.append(frame, bytes, performance.now())
@@ -265,9 +271,11 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
   start (lastEventId: string | undefined, from: string, index = 0): Start {
     this.settle()
     const { ring } = this
-    const id = lastEventId === undefined || lastEventId === '' ? from : lastEventId
-    if (id === 'now' || id === '') return { offset: ring.head, reason: null }
-    if (id === 'earliest') return { offset: ring.first - 1, reason: null }
+    const isFresh = lastEventId === undefined || lastEventId === ''
+    // Words of the application: a client that sends one has sent no ID.
+    if (isFresh && (from === 'now' || from === '')) return { offset: ring.head, reason: null }
+    if (isFresh && from === 'earliest') return { offset: ring.first - 1, reason: null }
+    const id = isFresh ? from : lastEventId
     const positions = decodePositions(id)
     // By the place in the ID, for a channel that is merged twice; else wherever it stands: what is merged may have changed.
     const isOfThis = ({ epoch }: Position): boolean => epoch === ring.epoch

@@ -100,6 +100,10 @@ export class ChannelDefinition {
 
   readonly #validation: Validation
   #encoder: EventEncoder | null = null
+  /** Errors that were logged. */
+  readonly #reported = new WeakSet<object>()
+  /** Hooks that are running. */
+  #hooks = 0
   readonly #report = (error: SSEError): void => this.environment.warn(error, `an invalid event was published to channel ${show(this.name)}`)
 
   /**
@@ -158,12 +162,27 @@ export class ChannelDefinition {
 
   /** Runs a hook of the application; what it throws is logged. */
   runHook (name: string, hook: () => unknown): void {
-    const failed = (error: unknown): void => this.environment.warn(error, `${name} of channel ${show(this.name)} failed`)
+    const failed = (error: unknown): void => {
+      if (!this.#reported.has(error as object)) this.environment.warn(error, `${name} of channel ${show(this.name)} failed`)
+    }
+    this.#hooks++
     try {
       Promise.resolve(hook()).catch(failed)
     } catch (error) {
       failed(error)
+    } finally {
+      this.#hooks--
     }
+  }
+
+  /**
+   * Logs that an event was not published, once: the hook that published it may pass the error on. A hook that tells those who are
+   * still there of somebody who leaves does so also when all of them leave, since the channel is closed; that is no mistake.
+   */
+  reportRefusal (error: SSEError, title: string): void {
+    this.#reported.add(error)
+    if (this.#hooks > 0 && error.code === 'FST_SSE_LOG_CLOSED') return
+    this.environment.warn(error, `an event was not published to channel ${title}`)
   }
 }
 

@@ -65,7 +65,11 @@ export class EventSubscriber implements ReaderOwner, Flushable {
     for (const part of reader.parts) {
       if (part.gap !== null) {
         const { gap, first } = await part.resolveGap(part.gap)
-        if (this.#isOver()) return
+        if (this.#isOver()) {
+          // Nobody will read it, and it may hold something open.
+          if (first !== undefined && typeof first !== 'function') await this.#sink.sendAll(first, String)
+          return
+        }
         this.#tellGap(reader, reader.parts.length > 1 ? { ...gap, ...part.name } : gap, first === undefined)
         if (first !== undefined) await this.#send(part, first)
       } else if (part.isFresh) {
@@ -121,7 +125,8 @@ export class EventSubscriber implements ReaderOwner, Flushable {
           else if (reader.mustTell) this.tell()
           return
         }
-        this.#sink.write(page, now)
+        // A callback of the application may have ended the stream while the page was made.
+        if (this.#sink.isReady) this.#sink.write(page, now)
       }
       this.#isBehind = true
     } catch (error) {

@@ -57,7 +57,7 @@ export class ChannelFamily<E> {
         if (this.#cores.get(key) === made) this.#cores.delete(key)
       })
       if (this.#isClosed) core.dispose()
-      else this.#cores.set(key, core)
+      this.#cores.set(key, core)
     }
     return core
   }

@@ -99,6 +99,8 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
     if (this.#state === 'over') return
     // Without an ID of its own the client would have nothing to resume from until the first event.
     if (this.#told === -1 && this.#cursor.offset >= this.#core.flushed) this.#sink.writeText(this.#positionBlock())
+    // To write opens the response, and what runs then may end the stream.
+    if (this.#isOver()) return
     this.#fallBehind()
     this.resume(Date.now())
   }
@@ -111,12 +113,17 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
     this.#leaveLists()
     if (this.#cursor.conflates) {
       core.settle()
+      if (this.#isOver()) return
       this.#cursor.moveTo(core.ring.head)
       this.#foldFromNow()
     }
     const answer = answerGap(core, this.#options, { reason, requested, offset, request: this.request })
     const goOn = ({ offset, gap, first }: Awaited<typeof answer>): void | Promise<void> => {
-      if (this.#state === 'over') return
+      if (this.#state === 'over') {
+        // Nobody will read it, and it may hold something open.
+        if (first !== undefined && typeof first !== 'function') return this.#sink.sendAll(first, String)
+        return
+      }
       // A cursor that conflates stands there already, and has taken in what came meanwhile.
       if (first === undefined || !this.#cursor.conflates) this.#cursor.moveTo(offset)
       this.#told = -1
@@ -194,6 +201,8 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
   }
 
   #write (page: Page, now: number): void {
+    // A callback of the application may have ended the stream while the page was made.
+    if (!this.#sink.isReady) return
     this.#told = page.last
     this.#core.definition.counted.delivered += page.events
     this.#sink.write(page, now)
@@ -205,6 +214,7 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
 
   /** It cannot be written to, or has yet to read what others have. */
   #fallBehind (): void {
+    if (this.#isOver()) return
     this.#core.removeLive(this)
     this.#state = 'behind'
     if (this.#cursor.conflates) this.#core.addFolder(this)
@@ -212,9 +222,11 @@ export class Subscriber implements LiveSubscriber, Folder, ChannelMember {
 
   /** It has everything. */
   #catchUp (): void {
+    if (this.#isOver()) return
     // Its filter may have let nothing pass.
     if (this.#told === -1) this.#sink.writeText(this.#positionBlock())
     else this.#tellIfNeeded()
+    if (this.#isOver()) return
     if (this.#core.isClosed) {
       this.finish()
       return

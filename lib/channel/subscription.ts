@@ -19,11 +19,12 @@ export class Subscription<E> implements AsyncIterable<SubscribedEvent<E>> {
   readonly #madeAt: string
 
   /** @internal */
-  constructor (getCore: () => ChannelCore, given: unknown) {
+  constructor (getCore: () => ChannelCore, peekCore: () => ChannelCore | undefined, given: unknown) {
     this.#getCore = getCore
     this.options = checkSubscribeOptions(given)
-    const { ring } = getCore()
-    this.#madeAt = ring.id(ring.head)
+    const ring = peekCore()?.ring
+    // Of a channel that is not there yet, all that will be published comes after this.
+    this.#madeAt = ring?.id(ring.head) ?? 'earliest'
   }
 
   /** @internal */

@@ -79,16 +79,20 @@ class ReplyStream implements StreamHost {
   /** The form with a source. */
   openSource (source: unknown): Promise<void> {
     const stream = this.#open(isChannelSource(source))
+    // What is handed over of a channel holds nothing open.
+    const discard = (): void => {
+      if (!isChannelSource(source)) discardSource(source)
+    }
     if (stream === null || stream.isOver) {
-      discardSource(source)
+      discard()
       return stream === null ? this.#responseClosed() : stream.closed
     }
-    const start = (): void => stream.isOver ? discardSource(source) : stream.feed(source)
+    const start = (): void => stream.isOver ? discard() : stream.feed(source)
     const expiry = this.#limitAge(stream)
     if (expiry === null) {
       start()
     } else {
-      holdErrors(source)
+      if (!isChannelSource(source)) holdErrors(source)
       void expiry.then(start)
     }
     return stream.closed

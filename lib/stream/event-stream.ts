@@ -283,8 +283,9 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     return this.#state === State.Open && this.#target !== 'none' && !this.#isBlocked
   }
 
-  /** Writes frames, after the text that is pending. Only while {@link isReady}. */
+  /** Writes frames, after the text that is pending. Does nothing unless {@link isReady}: nothing comes after the end. */
   write (frames: Frames, now: number): void {
+    if (!this.isReady) return
     const text = this.#pending
     this.#pending = ''
     if (text !== '') this.#write(text)

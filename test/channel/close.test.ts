@@ -217,6 +217,22 @@ t.test('whenever a client comes back while the server closes, it is not answered
   t.strictSame(sockets.map((socket) => /^HTTP\/1.1 (\d+)/.exec(socket.received())?.[1]).filter((status) => status !== undefined && status !== '200'), [])
 })
 
+t.test('events that wait for others (flushMs) arrive before the end of their channel, and of the server', async (t) => {
+  for (const end of ['channel', 'server'] as const) {
+    const { app } = await createApp(t)
+    const news = app.sse.channel('news', News, { flushMs: 60_000 })
+    app.get('/', (_request, reply) => reply.sse(news))
+    const { origin } = await listen(app)
+    const client = await connect(t, origin)
+    await until(() => client.text.includes(`id: ${news.lastEventId}\n\n`))
+    await news.publish({ event: 'item', data: { n: 1 } })
+    await (end === 'server' ? app.close() : news.close())
+    await client.rest()
+    t.strictSame(items(client), [1], end)
+    t.match(client.text, end === 'server' ? /\n\nretry: \d+\n\n$/ : /\n\nevent: sse\.end\n/)
+  }
+})
+
 t.test('with drain "finish" events go on until the time is over, and what was published last arrives', async (t) => {
   const { app, news, origin, publish } = await probe(t, {}, { drain: 'finish', drainTimeoutMs: 300 })
   const client = await connect(t, origin)

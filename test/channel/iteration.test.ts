@@ -309,6 +309,36 @@ t.test('a generator source may read a subscription, whose signal stops it', asyn
   t.strictSame(logs.filter(({ level }) => level >= LEVEL.warn), [])
 })
 
+t.test('a client that breaks off amid the snapshot of a subscription that a generator reads has it before it again', async (t) => {
+  const { app, jobs, epoch, publish } = await probe(t, { backlog: { events: 2 } })
+  const middle = deferred()
+  publish(1, 2, 3, 4)
+  app.get('/', (_request, reply) => reply.sse(async function * ({ signal, lastEventId = 'now' }) {
+    yield * jobs.subscribe({
+      signal,
+      from: lastEventId,
+      snapshot: async function * () {
+        yield { event: 'step', data: { n: 100 } } as Job
+        await middle.promise
+        yield { event: 'step', data: { n: 101 } } as Job
+      }
+    })
+  }))
+  const { origin } = await listen(app)
+  const client = await connect(t, origin, { headers: { 'last-event-id': `${epoch}.1` } })
+  await client.events(2)
+  client.rst()
+  await until(() => app.sse.stats().open === 0)
+  middle.resolve()
+  // An EventSource comes back with the last ID that it was told, or else with the one that it had.
+  const id = /^id: (.*)$/m.exec(client.text)?.[1] ?? `${epoch}.1`
+  const back = await connect(t, origin, { headers: { 'last-event-id': id } })
+  await until(() => jobs.subscribers === 1)
+  publish(5)
+  await until(() => back.text.includes('"n":5}'))
+  t.strictSame([...back.text.matchAll(/"n":(\d+)/g)].map(([, n]) => Number(n)), [100, 101, 5])
+})
+
 t.test('a gap event that was not made by a channel is refused as any reserved one', async (t) => {
   const { app } = await probe(t)
   app.get('/', (_request, reply) => reply.sse([{ event: 'sse.gap', data: { reason: 'evicted', requested: '', resumedAt: '' }, id: 'x' }]))

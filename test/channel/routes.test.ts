@@ -331,6 +331,29 @@ t.test('a filter takes from a channel what the route does not declare', async (t
   t.equal(client.text, OPENING + frames(3, 5))
 })
 
+t.test('events that a route drops leave no gap, though all of them were evicted', async (t) => {
+  const { app } = await createApp(t)
+  const orders = app.sse.channel('few', Orders, { backlog: { events: 8 } })
+  app.get('/', { schema: { events: { created: Type.Object({ n: Type.Integer({ maximum: 0 }) }), note: text() } }, sse: { validation: 'drop' } }, (_request, reply) =>
+    reply.sse(orders))
+  const { origin } = await listen(app)
+  const client = await connect(t, origin)
+  await until(() => orders.subscribers === 1)
+  await orders.publish({ event: 'created', data: { n: 0 } })
+  await client.events(1)
+  for (let n = 1; n <= 100; n++) {
+    orders.publish({ event: 'created', data: { n } })
+    await new Promise(setImmediate)
+  }
+  await new Promise(setImmediate)
+  client.rst()
+  await until(() => orders.subscribers === 0)
+  const back = await connect(t, origin, { headers: { 'last-event-id': [...client.text.matchAll(/^id: (.*)$/gm)].at(-1)![1]! } })
+  await until(() => back.text.length >= OPENING.length)
+  t.equal(back.text, OPENING)
+  t.strictSame(orders.stats().gaps, {})
+})
+
 t.test('a slow client of a route with other schemas ends as one of any other route', async (t) => {
   const { app } = await createApp(t)
   const notes = app.sse.channel('notes', Orders, { backlog: { events: 4 } })
