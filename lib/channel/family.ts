@@ -18,6 +18,8 @@ export class ChannelFamily<E> {
   /** @internal */
   readonly definition: ChannelDefinition
   readonly #cores = new Map<string, ChannelCore>()
+  /** After the end: what is asked for then, for as long as somebody has it. */
+  readonly #closed = new WeakMap<Channel<E>, ChannelCore>()
   #isClosed = false
 
   /** @internal */
@@ -51,12 +53,15 @@ export class ChannelFamily<E> {
   }
 
   #core (key: string, channel: Channel<E>): ChannelCore {
-    let core = this.#cores.get(key)
-    if (core === undefined) {
+    let core = this.#isClosed ? this.#closed.get(channel) : this.#cores.get(key)
+    if (core === undefined && this.#isClosed) {
+      core = new ChannelCore(this.definition, channel as Channel<unknown>, key)
+      core.dispose()
+      this.#closed.set(channel, core)
+    } else if (core === undefined) {
       const made = core = new ChannelCore(this.definition, channel as Channel<unknown>, key, () => {
         if (this.#cores.get(key) === made) this.#cores.delete(key)
       })
-      if (this.#isClosed) core.dispose()
       this.#cores.set(key, core)
     }
     return core

@@ -26,7 +26,8 @@ export interface Gap {
 export interface GapEvent {
   event: 'sse.gap'
   data: Gap
-  id: string
+  /** Where it goes on; undefined when a snapshot follows, after which the first event has an ID. */
+  id?: string
 }
 
 const MAX_REQUESTED = 128

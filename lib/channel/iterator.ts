@@ -106,7 +106,8 @@ export class SubscriptionIterator implements AsyncIterableIterator<ReadEvent | G
     const { gap, first } = await part.resolveGap(part.gap!)
     const source: unknown = typeof first === 'function' ? await first() : first
     if (source !== undefined) this.#first = openIterator(source)
-    return gapEvent(this.#reader.parts.length > 1 ? { ...gap, ...part.name } : gap, this.#reader.id)
+    // Without an ID when a snapshot follows: a client that is cut off amid it has the gap still before it.
+    return gapEvent(this.#reader.parts.length > 1 ? { ...gap, ...part.name } : gap, source === undefined ? this.#reader.id : undefined)
   }
 
   notify (): void {
@@ -156,8 +157,8 @@ export class SubscriptionIterator implements AsyncIterableIterator<ReadEvent | G
 /** Gap events that were made here: nobody else's may be sent. */
 const gapEvents = new WeakSet<object>()
 
-function gapEvent (gap: Gap, id: string): GapEvent {
-  const event: GapEvent = { event: 'sse.gap', data: gap, id }
+function gapEvent (gap: Gap, id: string | undefined): GapEvent {
+  const event: GapEvent = id === undefined ? { event: 'sse.gap', data: gap } : { event: 'sse.gap', data: gap, id }
   gapEvents.add(event)
   return event
 }

@@ -45,8 +45,7 @@ async function registerSSE (app: FastifyInstance, given: SSEPluginOptions): Prom
     channels.compile()
   })
   app.addHook('preClose', async () => {
-    await channels.flush()
-    await drain(app, hub, sessions)
+    await drain(app, hub, sessions, () => channels.flush())
   })
   app.addHook('onClose', async () => {
     channels.dispose()

@@ -52,7 +52,7 @@ export class StreamRoute implements StreamSettings {
 
   encode (event: unknown, host: StreamHost): string {
     // Of a subscription that the source reads.
-    if (isGapEvent(event)) return this.controlEvents ? encodeGap(event.data, event.id) : encodeIdBlock(event.id)
+    if (isGapEvent(event)) return this.controlEvents ? encodeGap(event.data, event.id) : event.id === undefined ? '' : encodeIdBlock(event.id)
     this.#encoder ??= this.#compile()
     return this.#encoder.encode(event, (error) => {
       host.warn(error, this.options.validation === 'drop' ? 'an invalid event was dropped' : 'an invalid event was sent')

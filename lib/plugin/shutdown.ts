@@ -19,10 +19,13 @@ const SPREAD_PER_STREAM_MS = 2
 /**
  * Ends all streams of a server that is closing. Run in `preClose`: while it is under way Fastify waits with closing the
  * server, so that each client receives its end, and with `onClose`, so that sources can still use what those hooks close.
+ *
+ * @param before what is still to be written: done once reconnects are turned away, and before the first stream ends
  */
-export async function drain (app: FastifyInstance, hub: StreamHub, sessions: Http2Sessions): Promise<void> {
+export async function drain (app: FastifyInstance, hub: StreamHub, sessions: Http2Sessions, before: () => Promise<void>): Promise<void> {
+  turnAwayReconnects(app, [...hub.streams])
+  await before()
   const streams = [...hub.streams]
-  turnAwayReconnects(app, streams)
   const spreadMs = Math.min(MAX_SPREAD_MS, streams.length * SPREAD_PER_STREAM_MS)
   // A handler that was waiting when the server began to close can still open a stream.
   hub.onOpened = (stream) => { void endOne(stream, 0, spreadMs) }
