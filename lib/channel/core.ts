@@ -18,6 +18,9 @@ import type { ChannelMember } from './types.js'
  */
 const MAX_UNFLUSHED_BYTES = 1024 * 1024
 
+/** After this time, those who read by themselves have read what they were told of, or are slow. */
+const WATCHERS_MS = 1_000
+
 /** How long a channel of a family is kept in which nothing was published. */
 const UNUSED_MS = 60_000
 
@@ -76,6 +79,7 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
   #unflushedBytes = 0
   /** Up to where the flush before the last one went. */
   #flushedBefore = 0
+  #flushedAt = 0
   /** Offset of the oldest event that those who conflate may not have taken in. */
   #unfolded = 1
   #flushTimer: ReturnType<typeof setTimeout> | null = null
@@ -180,6 +184,7 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
     const { head } = ring
     // Before anything is written: who joins meanwhile begins after all this.
     this.flushed = head
+    this.#flushedAt = now
     this.#unflushedBytes = 0
     if (head > after) {
       this.#flushedBefore = after
@@ -379,7 +384,7 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
     if (this.#isDisposed) return
     const { environment } = this.definition
     const waits: number[] = []
-    if (this.ring.count > 0) waits.push(this.#ageTickMs)
+    if (this.ring.count > 0 || this.ring.pin <= this.flushed) waits.push(this.#ageTickMs)
     if (this.#release !== null && this.#members === 0) waits.push(this.#idleMs)
     this.#waitMs = Math.min(...waits)
     if (this.#waitMs < Infinity) environment.timer.arm(this, this.#waitMs, Date.now())
@@ -395,7 +400,7 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
     for (const subscriber of this.#live) subscriber.tell()
     for (const watcher of this.#watchers) watcher.tell()
     this.ring.evictAged(performance.now())
-    this.#flushedBefore = this.flushed
+    if (now - this.#flushedAt >= WATCHERS_MS) this.#flushedBefore = this.flushed
     this.#letGo()
     if (this.#release !== null && this.#members === 0 && now - this.#usedAt >= this.#idleMs) this.#release()
     else this.#watchTime()

@@ -105,7 +105,7 @@ export class ReaderPart implements Watcher, Folder, ChannelMember {
   }
 
   tell (): void {
-    if (this.cursor.isFiltered) this.#owner.tell()
+    this.#owner.tell()
   }
 
   fold (until: number): void {
@@ -219,7 +219,7 @@ export class Reader {
    * that it knows of falls out of a backlog it has to know a later one, or it would come back to a gap that it has no part in.
    */
   get mustTell (): boolean {
-    return this.parts.some(({ core, cursor, told }) => cursor.isFiltered && isNearEviction(core.ring, told))
+    return this.parts.some(({ core, position, told }) => told < position && isNearEviction(core.ring, told))
   }
 
   /** Whether no more events will come. */
