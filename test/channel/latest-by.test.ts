@@ -69,7 +69,7 @@ async function probe (t: Test, subscribe: SubscribeOptions<Price>, options: Chan
       const socket = sockets.at(-1)!
       let turns = 0
       await until(() => {
-        if (socket.writableLength > 0) return ++turns === 50
+        if (socket.writableNeedDrain) return ++turns === 50
         turns = 0
         probed.publish(0, BIG)
         return false

@@ -293,7 +293,7 @@ t.test('a slow subscriber of a merge is dealt with as its channel says', async (
     const publish = (): void => { big.publish({ event: 'big', data: { n: ++n, fill } }) }
     let turns = 0
     await until(() => {
-      if (sockets[0]!.writableLength > 0) return ++turns === 50
+      if (sockets[0]!.writableNeedDrain) return ++turns === 50
       turns = 0
       publish()
       return false
