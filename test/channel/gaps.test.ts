@@ -95,7 +95,7 @@ t.test('an ID that no channel has given is a gap, whatever it is, and never an e
   const ids = [
     '5', 'x', epoch, `${epoch}.`, '.5', `${epoch}.-1`, `${epoch}.05`, `${epoch}.5x`, `${epoch}.5.5`, `${epoch}.1e3`, `${epoch}.٥`,
     `${epoch}.9007199254740992`, `${epoch}.99999999999999999999`, `${'a'.repeat(65)}.5`, ',', `${epoch}.5,`, `,${epoch}.5`, `${epoch}.5, ${epoch}.5`,
-    'sse.gap', '__proto__.5', '"\\', 'é€', '{"reason":"evicted"}', 'x'.repeat(6000), `${epoch}.5,`.repeat(300)
+    'sse.gap', 'now', 'earliest', '__proto__.5', '"\\', 'é€', '{"reason":"evicted"}', 'x'.repeat(6000), `${epoch}.5,`.repeat(300)
   ]
   for (const id of ids) {
     const client = await connect(t, origin, { headers: { 'last-event-id': Buffer.from(id).toString('latin1') } })
