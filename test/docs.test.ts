@@ -217,7 +217,7 @@ t.test('the README lists every option of a channel with its default, and no othe
 })
 
 t.test('the README lists every reason of a gap, and no other', async (t) => {
-  const [, union] = /export type GapReason = (.*)/.exec(readFileSync(join(root, 'lib/channel/gap.ts'), 'utf8'))!
+  const [, union] = /export type GapReason = (.*)/.exec(readFileSync(join(root, 'lib/schema/control-events.ts'), 'utf8'))!
   const table = readme.split('| `reason` |')[1]!.split('\n\n')[0]!
   t.strictSame([...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, reason]) => reason).sort(), [...union!.matchAll(/'(\w+)'/g)].map(([, reason]) => reason).sort())
 })

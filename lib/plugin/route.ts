@@ -4,7 +4,7 @@ import { encodeGap } from '../channel/gap-answer.js'
 import { isGapEvent } from '../channel/iterator.js'
 import { compileEvents } from '../schema/compile.js'
 import { EventEncoder } from '../schema/encoder.js'
-import { resolveEvents } from '../schema/events.js'
+import { isText, resolveEvents } from '../schema/events.js'
 import { assertJSONSchema } from '../schema/json-schema.js'
 import type { StreamHost, StreamSettings } from '../stream/host.js'
 import { encodeComment, encodeRetry } from '../wire/encode.js'
@@ -35,7 +35,7 @@ export class StreamRoute implements StreamSettings {
     this.maxAgeMs = options.maxAgeMs
     this.controlEvents = options.controlEvents
     // The heartbeat stands here too since a script of another origin does not see the response header.
-    this.opening = encodeComment(`sse-heartbeat: ${options.heartbeatMs}`) + encodeRetry(options.reconnectionTimeMs)
+    this.opening = encodeComment(`sse-heartbeat: ${options.heartbeatMs}${textNote(this.#schemas)}`) + encodeRetry(options.reconnectionTimeMs)
     this.#compile = compile
   }
 
@@ -109,6 +109,17 @@ export class StreamRoutes {
     }
     return route
   }
+}
+
+/**
+ * A comment line with the event types whose data is text: a client that has types alone could not tell the text `42` from the
+ * number. Percent-encoded, with commas between them.
+ */
+function textNote (schemas: Readonly<Record<string, unknown>> | null): string {
+  const types = Object.entries(schemas ?? {}).filter(([, schema]) => isText(schema))
+    // Half a surrogate pair is refused when the events are compiled; here it must not throw.
+    .map(([eventType]) => encodeURIComponent(Buffer.from(eventType).toString()))
+  return types.length === 0 ? '' : `\nsse-text: ${types.join()}`
 }
 
 function checkEvents (declaration: unknown): void {

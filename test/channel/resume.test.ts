@@ -283,7 +283,7 @@ t.test('several routes read one channel, and each client resumes on any of them'
   const [other] = id.split('.')
   t.not(other, epoch)
   await Promise.all([a.events(1), b.events(1)])
-  t.equal(a.text, OPENING + `id: ${other}.0\n\nevent: note\ndata: x\nid: ${other}.1\n\n`)
+  t.equal(a.text, OPENING.replace('\n', '\n: sse-text: note\n') + `id: ${other}.0\n\nevent: note\ndata: x\nid: ${other}.1\n\n`)
   t.equal(b.text, `: sse-heartbeat: 0\n\nretry: 10\n\nid: ${other}.0\n\nevent: note\ndata: x\nid: ${other}.1\n\n`)
   const moved = await connect(t, `${origin}/b`, { headers: { 'last-event-id': `${other}.0` } })
   t.strictSame(await moved.events(1), [`event: note\ndata: x\nid: ${other}.1\n\n`])

@@ -17,6 +17,7 @@ const Clock = defineEvents({
 })
 
 const OPENING = ': sse-heartbeat: 15000\n\nretry: 3000\n\n'
+const TEXT_OPENING = ': sse-heartbeat: 15000\n: sse-text: line\n\nretry: 3000\n\n'
 const END = 'event: sse.end\ndata: null\nid: sse.end\n\n'
 
 function count (n: number): { event: 'count', data: number } {
@@ -46,7 +47,7 @@ t.test('a stream is its opening, its events and its end', async (t) => {
     'x-accel-buffering': 'no',
     'sse-heartbeat': '15000'
   })
-  t.equal(response.body, OPENING +
+  t.equal(response.body, TEXT_OPENING +
     'event: tick\ndata: {"now":"2026-01-02T03:04:05Z"}\nid: 7\n\n' +
     'event: count\ndata: 1\nid: \nretry: 50\n\n' +
     'event: line\ndata: two\ndata: lines\ndata: and "three"\n\n' +
@@ -101,9 +102,9 @@ t.test('every kind of source gives the same stream', async (t) => {
   app.post('/post', events, (_request, reply) => reply.sse([count(1), count(2)]))
   for (const url of ['array', 'set', 'async-iterable', 'generator-function', 'sync-generator-function', 'arrow', 'async-function',
     'readable', 'web-stream', 'handle', 'handle-returned', 'not-returned', 'callback-handler', 'awaited']) {
-    t.equal((await app.inject(`/${url}`)).body, OPENING + ONE_TWO + END, url)
+    t.equal((await app.inject(`/${url}`)).body, TEXT_OPENING + ONE_TWO + END, url)
   }
-  t.equal((await app.inject({ method: 'POST', url: '/post', payload: {} })).body, OPENING + ONE_TWO + END, 'post')
+  t.equal((await app.inject({ method: 'POST', url: '/post', payload: {} })).body, TEXT_OPENING + ONE_TWO + END, 'post')
   t.strictSame(app.sse.stats(), { open: 0, sources: 0, opened: 15, events: 30, closed: { 'source-ended': 15 }, channels: {} })
 })
 
@@ -201,7 +202,7 @@ t.test('a handler may answer with JSON or with a stream', async (t) => {
   app.post<{ Body: { stream: boolean } }>('/', { schema: { events: Clock } }, (request, reply) =>
     request.body.stream ? reply.sse([count(1)]) : reply.send({ count: 1 }))
   t.strictSame((await app.inject({ method: 'POST', url: '/', payload: { stream: false } })).json(), { count: 1 })
-  t.equal((await app.inject({ method: 'POST', url: '/', payload: { stream: true } })).body, OPENING + 'event: count\ndata: 1\n\n' + END)
+  t.equal((await app.inject({ method: 'POST', url: '/', payload: { stream: true } })).body, TEXT_OPENING + 'event: count\ndata: 1\n\n' + END)
 })
 
 t.test('comments of the handle are written, each line as its own', async (t) => {
@@ -228,7 +229,7 @@ t.test('the handle refuses an invalid event without an unhandled rejection, and 
     return stream.closed
   })
   t.equal((await app.inject('/')).body,
-    OPENING + 'event: count\ndata: 1\n\nevent: sse.fault\ndata: {"code":"FST_SSE_EVENT_INVALID","message":"Internal Server Error"}\n\n')
+    TEXT_OPENING + 'event: count\ndata: 1\n\nevent: sse.fault\ndata: {"code":"FST_SSE_EVENT_INVALID","message":"Internal Server Error"}\n\n')
   t.strictSame(streamLogs(logs).map(({ level, err }) => [level, err?.code]), [[50, 'FST_SSE_EVENT_INVALID']])
 })
 
@@ -262,9 +263,9 @@ t.test('the plugin works without await, and inside a wrapper', async (t) => {
     app.register(async (child) => {
       child.get('/child', { schema: { events: Clock }, sse: { heartbeatMs: 2000 } }, (_request, reply) => reply.sse([count(1)]))
     })
-    t.equal((await app.inject('/early')).body, ': sse-heartbeat: 1000\n\nretry: 3000\n\nevent: count\ndata: 1\n\n' + END)
+    t.equal((await app.inject('/early')).body, ': sse-heartbeat: 1000\n: sse-text: line\n\nretry: 3000\n\nevent: count\ndata: 1\n\n' + END)
     t.match(logs.find((line) => line.level === 40)?.msg, /GET \/early was registered before fastify-typed-sse was loaded/)
-    t.equal((await app.inject('/child')).body, ': sse-heartbeat: 2000\n\nretry: 3000\n\nevent: count\ndata: 1\n\n' + END)
+    t.equal((await app.inject('/child')).body, ': sse-heartbeat: 2000\n: sse-text: line\n\nretry: 3000\n\nevent: count\ndata: 1\n\n' + END)
   }
 })
 
@@ -285,7 +286,7 @@ t.test('with validation "drop" invalid events are left out and logged', async (t
   app.get('/', { schema: { events: Clock } }, (_request, reply) => reply.sse([
     count(1), { event: 'count', data: 1.5 }, { event: 'cuont', data: 1 } as any, { event: 'count', data: 2, id: 'a\nb' }, null as any, count(2)
   ]))
-  t.equal((await app.inject('/')).body, OPENING + ONE_TWO + END)
+  t.equal((await app.inject('/')).body, TEXT_OPENING + ONE_TWO + END)
   t.strictSame(logs.filter((line) => line.level === 40).map((line) => line.err?.code),
     ['FST_SSE_EVENT_INVALID', 'FST_SSE_EVENT_UNDECLARED', 'FST_SSE_FIELD_FORBIDDEN', 'FST_SSE_EVENT_MALFORMED'])
 })
@@ -296,7 +297,7 @@ t.test('with validation "report" invalid events are sent and logged, and with "o
     app.get('/', { schema: { events: Clock } }, (_request, reply) => reply.sse([
       { event: 'other', data: { a: 1 } } as any, { event: 'tick', data: { now: 'yesterday' } }
     ]))
-    t.equal((await app.inject('/')).body, OPENING + 'event: other\ndata: {"a":1}\n\nevent: tick\ndata: {"now":"yesterday"}\n\n' + END)
+    t.equal((await app.inject('/')).body, TEXT_OPENING + 'event: other\ndata: {"a":1}\n\nevent: tick\ndata: {"now":"yesterday"}\n\n' + END)
     t.strictSame(logs.filter((line) => line.level === 40).map((line) => line.err?.code),
       validation === 'off' ? [] : ['FST_SSE_EVENT_UNDECLARED', 'FST_SSE_EVENT_INVALID'])
   }
