@@ -1,5 +1,5 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { show, SSEError } from '../errors.js'
+import { nextTurn } from '../time/real-timers.js'
 import { Channel, channelStats } from './channel.js'
 import { ChannelCore } from './core.js'
 import { ChannelDefinition, type ChannelEnvironment } from './definition.js'

@@ -1,5 +1,6 @@
 import { show, SSEError } from '../errors.js'
 import type { CloseReason } from '../close-reason.js'
+import { realTimers } from '../time/real-timers.js'
 import { TimerEntry } from '../time/shared-timer.js'
 import { flushAtTurnEnd, type Flushable } from '../time/turn.js'
 import type { Channel } from './channel.js'
@@ -159,7 +160,7 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
     if (!this.#isScheduled) {
       this.#isScheduled = true
       if (definition.flushMs === 0) flushAtTurnEnd(this)
-      else this.#flushTimer = setTimeout(() => this.#flushNow(), definition.flushMs)
+      else this.#flushTimer = realTimers.setTimeout(() => this.#flushNow(), definition.flushMs)
     }
     // What is new is held until it is flushed, however little the ring keeps.
     this.#unflushedBytes += bytes
@@ -177,7 +178,7 @@ export class ChannelCore extends TimerEntry implements Flushable, CursorLog {
   /** Gives all readers what is new. */
   flush (now: number): void {
     this.#isScheduled = false
-    if (this.#flushTimer !== null) clearTimeout(this.#flushTimer)
+    if (this.#flushTimer !== null) realTimers.clearTimeout(this.#flushTimer)
     this.#flushTimer = null
     const { ring } = this
     const after = this.flushed

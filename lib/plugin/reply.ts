@@ -7,6 +7,7 @@ import type { StreamEnd, StreamHost } from '../stream/host.js'
 import { hasLeft, type Exchange } from '../stream/peer.js'
 import { discardSource, holdErrors, isThenable } from '../stream/source.js'
 import type { StreamHandle } from '../stream/types.js'
+import { realTimers } from '../time/real-timers.js'
 import { END_ID, MAX_ID_BYTES } from '../wire/frame.js'
 import { acceptsEventStream, MEDIA_TYPE } from './accept.js'
 import { completeResponse, stopTimeouts } from './fastify-internals.js'
@@ -360,7 +361,7 @@ function appendVary (vary: number | string | string[] | undefined): string {
 function closedHandle (closed: Promise<void>): StreamHandle<unknown> {
   // Aborted a turn later, so that who listens to it now is told.
   const controller = new AbortController()
-  setImmediate(() => controller.abort(new StreamClosedError('client-left')))
+  realTimers.setImmediate(() => controller.abort(new StreamClosedError('client-left')))
   return {
     send: () => Promise.resolve(false),
     comment () {},

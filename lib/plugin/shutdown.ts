@@ -3,6 +3,7 @@ import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'no
 import type { FastifyInstance } from 'fastify'
 import type { EventStream } from '../stream/event-stream.js'
 import type { StreamHub } from '../stream/hub.js'
+import { realTimers } from '../time/real-timers.js'
 import { encodeRetry } from '../wire/encode.js'
 import { MAX_RETRY_MS } from '../wire/frame.js'
 import { acceptsEventStream, MEDIA_TYPE } from './accept.js'
@@ -59,11 +60,12 @@ async function awaitSource (stream: EventStream): Promise<void> {
 /** @returns whether `work` was done in time */
 async function within (ms: number, work: Promise<void>): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined
-  const late = new Promise<boolean>((resolve) => { timer = setTimeout(() => resolve(false), ms) })
+  // A server has to close also in a test whose clock stands still.
+  const late = new Promise<boolean>((resolve) => { timer = realTimers.setTimeout(() => resolve(false), ms) })
   try {
     return await Promise.race([work.then(() => true), late])
   } finally {
-    clearTimeout(timer)
+    realTimers.clearTimeout(timer)
   }
 }
 

@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyRequest } from 'fastify'
 import { SSEError, StreamClosedError } from '../errors.js'
 import { encodeComment, END_FRAME } from '../wire/encode.js'
@@ -10,6 +9,7 @@ import type { StreamHost, StreamSettings } from './host.js'
 import type { StreamHub } from './hub.js'
 import { chunkSocket, cutOff, isDelivered, isQueued, unsentBytes, unwatchPeer, watchPeer, type Exchange, type PeerWatcher } from './peer.js'
 import { MAX_DELAY_MS } from '../time/delay.js'
+import { nextTurn, realTimers } from '../time/real-timers.js'
 import { TimerEntry } from '../time/shared-timer.js'
 import { isThenable, openSource, type Puller } from './source.js'
 import { batchSize, flushAtTurnEnd, type Flushable } from '../time/turn.js'
@@ -106,7 +106,7 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
     response[kStream] = this
     host.exchange.response.on('close', onResponseClose)
     watchPeer(host.exchange, this)
-    this.#commitTimer = setTimeout(() => this.#commit(), COMMIT_DELAY_MS)
+    this.#commitTimer = realTimers.setTimeout(() => this.#commit(), COMMIT_DELAY_MS)
     if (settings.maxAgeMs > 0) this.endAfter(settings.maxAgeMs, 'max-age')
   }
 
@@ -406,7 +406,7 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
 
   /** No more events are wanted: tells the source and everybody who waits. */
   #release (): void {
-    if (this.#commitTimer !== null) clearTimeout(this.#commitTimer)
+    if (this.#commitTimer !== null) realTimers.clearTimeout(this.#commitTimer)
     if (this.#ageTimer !== null) clearTimeout(this.#ageTimer)
     this.#commitTimer = this.#ageTimer = null
     this.#wakeUp()
@@ -470,7 +470,7 @@ export class EventStream extends TimerEntry implements BodyOwner, Flushable, Pee
   #commit (): void {
     if (this.#state !== State.Opening) return
     this.#state = State.Open
-    if (this.#commitTimer !== null) clearTimeout(this.#commitTimer)
+    if (this.#commitTimer !== null) realTimers.clearTimeout(this.#commitTimer)
     this.#commitTimer = null
     this.#pending = this.settings.opening + this.#pending
     try {

@@ -1,5 +1,4 @@
-// Taken when the module loads: a test that fakes the timers moves deadlines, and must not hold back what is written.
-import { setImmediate } from 'node:timers'
+import { realTimers } from './real-timers.js'
 
 /** What has frames to write when the turn of the event loop ends. */
 export interface Flushable {
@@ -27,7 +26,7 @@ export function flushAtTurnEnd (stream: Flushable): void {
   waiting.push(stream)
   if (isScheduled) return
   isScheduled = true
-  setImmediate(endTurn)
+  realTimers.setImmediate(endTurn)
 }
 
 function endTurn (): void {

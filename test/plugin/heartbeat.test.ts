@@ -3,7 +3,6 @@ import t from 'tap'
 import type { StreamHandle } from '../../lib/index.js'
 import { createApp, listen } from '../support/app.js'
 import { connect, type FrameClient } from '../support/client.js'
-import { until } from '../support/sources.js'
 
 const BIG = 'x'.repeat(20_000)
 
@@ -19,10 +18,7 @@ async function opened (t: Parameters<typeof createApp>[0], heartbeatMs: number):
     return stream.closed
   })
   const { origin } = await listen(app)
-  const connecting = connect(t, origin)
-  await until(() => stream !== undefined)
-  mock.timers.tick(50)
-  const client = await connecting
+  const client = await connect(t, origin)
   await client.frame()
   await client.frame()
   return { client, stream, app }
