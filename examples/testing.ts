@@ -2,27 +2,22 @@
 //
 //   node --import tsx --test examples/testing.ts
 import assert from 'node:assert/strict'
-import { EventEmitter, once } from 'node:events'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
+// As a whole, not `{ setTimeout }`: so the test can fake it.
+import timers from 'node:timers/promises'
 import { Type } from '@sinclair/typebox'
 import Fastify, { type FastifyInstance } from 'fastify'
-import ssePlugin, { defineEvents, type EventOf, type SSEPluginOptions } from 'fastify-typed-sse'
+import ssePlugin, { defineEvents } from 'fastify-typed-sse'
+import { injectSSE } from 'fastify-typed-sse/testing'
 
 // What is tested. In your project it is a file of its own, which builds the application and does not listen.
 
-const Countdown = defineEvents({
-  count: Type.Integer(),
-  liftoff: Type.Null()
-})
+const Countdown = defineEvents({ count: Type.Integer(), liftoff: Type.Null() })
+const Clock = defineEvents({ tick: Type.Object({ now: Type.String({ format: 'date-time' }) }) })
 
-const Clock = defineEvents({
-  tick: Type.Object({ now: Type.String({ format: 'date-time' }) })
-})
-
-async function build (options: SSEPluginOptions = {}): Promise<FastifyInstance> {
+async function build (): Promise<FastifyInstance> {
   const app = Fastify()
-  await app.register(ssePlugin, options)
+  await app.register(ssePlugin)
 
   app.get('/countdown', { schema: { events: Countdown } }, (_request, reply) =>
     reply.sse(function * () {
@@ -34,74 +29,43 @@ async function build (options: SSEPluginOptions = {}): Promise<FastifyInstance> 
     reply.sse(async function * ({ signal, lastEventId = '0' }) {
       for (let n = Number(lastEventId) + 1; ; n++) {
         yield { event: 'tick', data: { now: new Date().toISOString() }, id: n }
-        await sleep(10, undefined, { signal })
+        await timers.setTimeout(1000, undefined, { signal })
       }
     }))
 
   return app
 }
 
-// 1. A stream that ends is a response like any other: inject() resolves when it is over.
+// 1. Of a stream that ends, take all.
 
 test('the countdown ends with the lift-off', async (t) => {
   const app = await build()
   t.after(() => app.close())
 
-  const response = await app.inject('/countdown')
-
-  assert.equal(response.statusCode, 200)
-  assert.equal(response.headers['content-type'], 'text/event-stream')
-  assert.deepEqual(await take<typeof Countdown>([response.body], Infinity), [
+  const stream = await injectSSE<typeof Countdown>(app, { url: '/countdown' })
+  assert.deepEqual(await stream.take(Infinity), [
     { event: 'count', data: 3 },
     { event: 'count', data: 2 },
     { event: 'count', data: 1 },
-    { event: 'liftoff', data: null },
-    // The plugin's own: the source had no more events, and the client need not come back.
-    { event: 'sse.end', data: null, id: 'sse.end' }
+    { event: 'liftoff', data: null }
   ])
+  assert.equal(stream.ended, 'source-ended')
 })
 
-// 2. Of a stream without an end, take the response as a stream, read as many events as you need, and leave. Leaving is
-// aborting the signal; so this is also how to test that your source stops when a client leaves.
+// 2. Of a stream without an end, read what you need, and leave. The clock is the test's own: nothing here waits a second.
 
-test('the clock goes on after the tick that was seen last, and stops when the client leaves', async (t) => {
-  const ended = new EventEmitter()
-  const app = await build({ onDisconnect: (_request, { reason }) => ended.emit('reason', reason) })
+test('the clock goes on after the tick that was seen last, ticks every second, and stops when the client leaves', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'] })
+  const app = await build()
   t.after(() => app.close())
-  const client = new AbortController()
 
-  const response = await app.inject({
-    url: '/clock',
-    headers: { 'last-event-id': '41' },
-    payloadAsStream: true,
-    signal: client.signal
-  })
-  const ticks = await take<typeof Clock>(response.stream().setEncoding('utf8'), 2)
-  assert.deepEqual(ticks.map(({ id }) => id), ['42', '43'])
+  const stream = await injectSSE<typeof Clock>(app, { url: '/clock', lastEventId: '41' })
+  assert.deepEqual(await stream.next(), { event: 'tick', data: { now: '1970-01-01T00:00:00.000Z' }, id: '42' })
 
-  const left = once(ended, 'reason')
-  client.abort()
-  assert.deepEqual(await left, ['client-left'])
+  const next = stream.next()
+  t.mock.timers.tick(1000)
+  assert.deepEqual(await next, { event: 'tick', data: { now: '1970-01-01T00:00:01.000Z' }, id: '43' })
+
+  await stream.close()
   assert.equal(app.sse.stats().open, 0)
 })
-
-/**
- * The first events of a response, or all of them when there are fewer.
- *
- * A frame ends with a blank line, and one without data (a comment, `retry`) is no event. This is enough for events whose
- * data is JSON, which is one line; the package eventsource-parser reads all that the standard allows.
- */
-async function take<Contract> (chunks: AsyncIterable<string> | Iterable<string>, count: number): Promise<Array<EventOf<Contract>>> {
-  const events = []
-  let rest = ''
-  for await (const chunk of chunks) {
-    const frames = (rest + chunk).split('\n\n')
-    rest = frames.pop() ?? ''
-    for (const frame of frames) {
-      const fields = Object.fromEntries(frame.split('\n').map((line) => line.split(/: (.*)/)))
-      if (fields.data !== undefined) events.push({ ...fields, data: JSON.parse(fields.data) })
-      if (events.length === count) return events
-    }
-  }
-  return events
-}

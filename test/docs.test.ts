@@ -120,8 +120,9 @@ const checks: Record<string, (t: Test, snippet: Snippet) => Promise<void>> = {
     t.equal((await app.inject('/feed')).body, OPENING + 'data: "yours"\n\n' + END)
     t.strictSame((await app.inject({ method: 'POST', url: '/ban/ann' })).json(), { ended: 0 })
   },
-  'Test your routes': async (t, { app }) => {
-    await until(() => app.sse.stats().sources === 0)
+  'Test your routes': async (t, { app, first, more }) => {
+    const count = (n: number): object => ({ event: 'count', data: n, id: String(n) })
+    t.strictSame([first, more], [count(42), [count(43), count(44)]])
     t.equal(app.sse.stats().open, 0)
   }
 }
@@ -151,6 +152,7 @@ t.test('every snippet of the README compiles, and does what the README says', as
     writeFileSync(file, code
       .replaceAll("'fastify-typed-sse'", "'../../lib/index.js'")
       .replaceAll("'fastify-typed-sse/events'", "'../../lib/events.js'")
+      .replaceAll("'fastify-typed-sse/testing'", "'../../lib/testing.js'")
       .replace('port: 3000', 'port: 0'))
     return { heading, file }
   })

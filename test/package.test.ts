@@ -90,13 +90,13 @@ t.test('it contains what was built, its documents, and nothing else', async (t) 
 })
 
 t.test('every entry can be imported and required, and both give the same', async (t) => {
-  const entries = ['.', './events', './package.json']
+  const entries = ['.', './events', './testing', './package.json']
   t.strictSame(Object.keys(JSON.parse(await readFile(join(installed, 'package.json'), 'utf8')).exports), entries)
   const names = await runScript('entries.mjs', `
     import { createRequire } from 'node:module'
     const require = createRequire(import.meta.url)
     const found = {}
-    for (const entry of ['${NAME}', '${NAME}/events']) {
+    for (const entry of ['${NAME}', '${NAME}/events', '${NAME}/testing']) {
       const imported = await import(entry)
       found[entry] = { names: Object.keys(imported), isSame: Object.entries(imported).every(([name, value]) => require(entry)[name] === value) }
     }
@@ -107,6 +107,7 @@ t.test('every entry can be imported and required, and both give the same', async
   t.strictSame(names, {
     [NAME]: { names: ['SSEError', 'default', 'defineEvents', 'isText', 'ssePlugin', 'text'], isSame: true },
     [`${NAME}/events`]: { names: ['defineEvents', 'isText', 'text'], isSame: true },
+    [`${NAME}/testing`]: { names: ['StreamFaultError', 'injectSSE'], isSame: true },
     'package.json': [NAME, NAME]
   })
 })
@@ -146,6 +147,33 @@ t.test('a server can be written with require, whichever export is registered', a
       ${SERVER}
       answer().then((text) => console.log(JSON.stringify(text)))
     `), STREAM, plugin)
+  }
+})
+
+t.test('a test can be written as an ECMAScript module, and with require', async (t) => {
+  const body = `
+    ${SERVER}
+    async function read () {
+      const stream = await injectSSE(app, '/')
+      return [await stream.take(2), stream.ended]
+    }
+    read().then((given) => console.log(JSON.stringify(given)))
+  `
+  for (const [file, imports] of [
+    ['test.mjs', `
+      import Fastify from 'fastify'
+      import { Type } from '@sinclair/typebox'
+      import plugin, { defineEvents } from '${NAME}'
+      import { injectSSE } from '${NAME}/testing'
+    `],
+    ['test.cjs', `
+      const Fastify = require('fastify')
+      const { Type } = require('@sinclair/typebox')
+      const { default: plugin, defineEvents } = require('${NAME}')
+      const { injectSSE } = require('${NAME}/testing')
+    `]
+  ] as const) {
+    t.strictSame(await runScript(file, imports + body), [[{ event: 'tick', data: { n: 1 }, id: '1' }], 'source-ended'], file)
   }
 })
 
@@ -209,6 +237,13 @@ const CONSUMER = `
     reply.sse([{ event: 'tock', data: { n: 1 } }])
   })
   app.sse.stats().open satisfies number
+
+  export async function test () {
+    const stream = await injectSSE<typeof Clock>(app, { url: '/right' })
+    for await (const event of stream) if (event.event === 'tick') event.data.n satisfies number
+    // @ts-expect-error an option of a request that does not exist
+    await injectSSE<typeof Clock>(app, { uri: '/right' })
+  }
 `
 
 const IMPORTS = `
@@ -216,6 +251,7 @@ const IMPORTS = `
   import { Type } from '@sinclair/typebox'
   import ssePlugin, { defineEvents, type CloseReason, type EventOf } from '${NAME}'
   import * as Contract from '${NAME}/events'
+  import { injectSSE } from '${NAME}/testing'
 `
 
 const REQUIRES = `
@@ -223,7 +259,9 @@ const REQUIRES = `
   import Typebox = require('@sinclair/typebox')
   import sse = require('${NAME}')
   import Contract = require('${NAME}/events')
+  import Testing = require('${NAME}/testing')
   const { Type } = Typebox
+  const { injectSSE } = Testing
   const { ssePlugin, defineEvents } = sse
   type CloseReason = sse.CloseReason
   type EventOf<C> = Contract.EventOf<C>
