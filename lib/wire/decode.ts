@@ -61,6 +61,8 @@ export class EventTooLargeError extends Error {
   }
 }
 
+const utf8 = new TextEncoder()
+
 /**
  * Reads one response: bytes, cut anywhere, into events.
  *
@@ -70,10 +72,7 @@ export class EventTooLargeError extends Error {
  */
 export function createDecoder (options: DecoderOptions): Decoder {
   const { onEvent, onComment, onRetry, onId, lastEventId: initialId = '', maxEventBytes: limit = Infinity } = options
-  // The mark is removed below: a decoder that is flushed forgets that it has seen the beginning.
-  const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
-  let isASCII = true
-  let isBeginning = true
+  const decoder = new TextDecoder()
   let isAfterCR = false
   let isClosed = false
   // Only ever appended to until its line ends: any look inside copies all of it, once for each chunk.
@@ -86,46 +85,27 @@ export function createDecoder (options: DecoderOptions): Decoder {
   let lastEventId = initialId
 
   function push (chunk: Uint8Array): void {
-    if (isClosed || !chunk.length) return
-    // Node decodes ASCII up to six times faster when it need not remember the end of a chunk, and the rest slower.
-    isASCII &&= chunk[chunk.length - 1]! < 128
-    const text = utf8.decode(chunk, { stream: !isASCII })
-    isASCII &&= text.length === chunk.length
+    if (isClosed) return
+    const text = decoder.decode(chunk, { stream: true })
     if (!text) return
-    const first = text.charCodeAt(0)
-    let start = (isBeginning && first === 0xfeff) || (isAfterCR && first === 10) ? 1 : 0
-    isBeginning = isAfterCR = false
-    const isCounted = isASCII || limit === Infinity
+    // Its bytes are counted then.
+    // eslint-disable-next-line no-control-regex -- all of ASCII
+    const isASCII = /^[\0-\x7f]*$/.test(text)
+    const lines = (isAfterCR && text[0] === '\n' ? text.slice(1) : text).split(/\r\n?|\n/)
+    isAfterCR = text.endsWith('\r')
     const idBefore = id
-    let cr = text.indexOf('\r', start)
-    let lf = text.indexOf('\n', start)
+    let left = lines.length
     try {
-      for (;;) {
-        const end = cr < 0 || (lf >= 0 && lf < cr) ? lf : cr
-        const isOpen = end < 0
-        const until = isOpen ? text.length : end
-        lineBytes += isCounted ? until - start : utf8Length(text, start, until)
-        if (dataBytes + lineBytes > limit) throw new EventTooLargeError(limit)
-        if (isOpen) {
-          openLine += text.slice(start)
-          break
-        }
-        if (openLine) {
-          const line = openLine + text.slice(start, end)
-          openLine = ''
-          readLine(line, 0, line.length)
-        } else {
-          readLine(text, start, end)
-        }
+      for (const line of lines) {
         if (isClosed) break
-        lineBytes = 0
-        start = end + 1
-        if (end === cr) {
-          if (start === lf) start++
-          isAfterCR = start === text.length && lf !== end + 1
-          cr = text.indexOf('\r', start)
+        lineBytes += isASCII ? line.length : utf8.encode(line).length
+        if (dataBytes + lineBytes > limit) throw new EventTooLargeError(limit)
+        openLine = openLine ? openLine + line : line
+        if (--left) {
+          readLine(openLine)
+          openLine = ''
+          lineBytes = 0
         }
-        if (lf >= 0 && lf < start) lf = text.indexOf('\n', start)
       }
     } catch (error) {
       stop()
@@ -139,17 +119,11 @@ export function createDecoder (options: DecoderOptions): Decoder {
     }
   }
 
-  function readLine (text: string, start: number, end: number): void {
-    if (start === end) return endBlock()
-    const first = text.charCodeAt(start)
-    const field = first === 100 ? 'data' : first === 101 ? 'event' : first === 105 ? 'id' : first === 114 ? 'retry' : ''
-    let colon = start
-    for (let i = 0; i < field.length; i++) {
-      if (text.charCodeAt(colon++) !== field.charCodeAt(i)) return
-    }
-    // A comment is the field whose name is empty.
-    if (colon < end && text.charCodeAt(colon) !== 58) return
-    const value = text.slice(colon + (text.charCodeAt(colon + 1) === 32 ? 2 : 1), end)
+  function readLine (line: string): void {
+    if (!line) return endBlock()
+    const colon = line.indexOf(':')
+    const field = colon < 0 ? line : line.slice(0, colon)
+    const value = colon < 0 ? '' : line.slice(colon + (line[colon + 1] === ' ' ? 2 : 1))
     if (field === 'data') {
       data = data === undefined ? value : data + '\n' + value
       dataBytes += lineBytes + 1
@@ -157,9 +131,10 @@ export function createDecoder (options: DecoderOptions): Decoder {
       event = value
     } else if (field === 'id') {
       if (!value.includes('\0')) id = value
-    } else if (field) {
+    } else if (field === 'retry') {
       if (/^\d+$/.test(value)) onRetry?.(+value)
-    } else {
+    } else if (!field) {
+      // A comment is the field whose name is empty.
       onComment?.(value)
     }
   }
@@ -189,14 +164,4 @@ export function createDecoder (options: DecoderOptions): Decoder {
     get closed () { return isClosed },
     get lastEventId () { return lastEventId }
   }
-}
-
-function utf8Length (text: string, start: number, end: number): number {
-  let bytes = end - start
-  for (let i = start; i < end; i++) {
-    const unit = text.charCodeAt(i)
-    // Half of a pair is two of its four bytes.
-    if (unit > 127) bytes += unit > 2047 && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1
-  }
-  return bytes
 }
