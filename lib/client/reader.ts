@@ -1,0 +1,183 @@
+import type { ReceivedEvent } from '../schema/received.js'
+import { StreamError } from './error.js'
+import type { Link, LinkHost } from './link.js'
+import type { ConnectOptions, EventStream, StreamState } from './types.js'
+
+/** How many events an iteration may be behind before the connection is read no further. */
+const MAX_WAITING = 16
+
+type Handler = (data: never, event: never) => unknown
+
+/** An event that waits for its reader, or a place without an event. */
+type Waiting = ReceivedEvent | { readonly event?: undefined, readonly id: string }
+
+/** What reads one stream: its handlers and its iteration, and what waits for them. */
+export function createReader (options: ConnectOptions, open: (host: LinkHost) => Link): EventStream<any> { // eslint-disable-line @typescript-eslint/no-explicit-any -- of any events
+  const { onStatus, onComment, onError, validate, invalid = 'throw', data: format, signal } = options
+  const handlers = new Map<string, Set<Handler>>()
+  let lastEventId = options.initialLastEventId ?? ''
+  let state: StreamState = { status: 'connecting', attempt: 0 }
+  let isClosed = false
+  /** Until there is somebody to read, everything waits; after that, for an iteration alone. */
+  let isHandled = false
+  let isIterated = false
+  let hasThrown = false
+  let waiting: Waiting[] = []
+  let onRoom: (() => void) | undefined
+  let wakes: Array<() => void> = []
+  let resolveClosed!: (state: StreamState) => void
+  const closed = new Promise<StreamState>((resolve) => { resolveClosed = resolve })
+
+  const link = open({
+    receive (raw, isText) {
+      const { event, data, id } = raw
+      const parsed: ReceivedEvent = id ? { event, data, id } : { event, data }
+      let problem: string | undefined
+      try {
+        if (format !== 'text' && !isText) parsed.data = JSON.parse(data)
+        problem = validate?.(parsed)
+      } catch (error) {
+        problem = String(error)
+      }
+      if (!problem) return give(parsed)
+      const error = new StreamError('invalid', `Event ${event} is invalid: ${problem}. Its data: ${data.slice(0, 200)}`)
+      if (invalid === 'throw') return link.fail(error)
+      if (invalid !== 'skip') call(() => invalid(error, raw))
+      give({ id })
+    },
+    place (id) {
+      give({ id })
+    },
+    comment (text) {
+      call(() => onComment?.(text))
+    },
+    status: setState,
+    hasRoom (callback) {
+      onRoom = callback
+      return waiting.length < MAX_WAITING
+    }
+  })
+  if (signal?.aborted) close()
+  else signal?.addEventListener('abort', close)
+
+  function setState (status: StreamState['status'], attempt: number, reason?: StreamState['reason'], error?: StreamError): void {
+    if (state.status === 'closed') return
+    const next = state = { status, attempt, reason, delayMs: error?.delayMs, error }
+    if (status === 'closed') {
+      signal?.removeEventListener('abort', close)
+      resolveClosed(next)
+      wake()
+    }
+    // An iteration throws the last one.
+    if (error && (onError || (status === 'closed' && handlers.size && !isIterated))) report(error)
+    call(() => onStatus?.(status, next))
+  }
+
+  function close (): void {
+    isClosed = true
+    waiting = []
+    link.close()
+    setState('closed', state.attempt, 'closed')
+  }
+
+  function give (event: Waiting): void {
+    if (isClosed) return
+    if (isIterated || !isHandled) {
+      waiting.push(event)
+      wake()
+    }
+    if (isHandled) dispatch(event)
+  }
+
+  function wake (): void {
+    for (const resolve of wakes.splice(0)) resolve()
+  }
+
+  function dispatch (event: Waiting): void {
+    if (!isIterated) lastEventId = event.id ?? ''
+    if (event.event === undefined) return
+    for (const handler of [...handlers.get(event.event) ?? handlers.get('sse.unknown') ?? []]) {
+      if (!isClosed) call(() => handler(event.data as never, event as never))
+    }
+  }
+
+  /** Calls what the application has given; what it throws, or rejects with, is reported. */
+  function call (callback: () => unknown): void {
+    const failed = (cause: unknown): void => report(new StreamError('handler', `A callback has failed: ${String(cause)}`, { cause }))
+    try {
+      (callback() as PromiseLike<unknown> | undefined)?.then?.(undefined, failed)
+    } catch (cause) {
+      failed(cause)
+    }
+  }
+
+  function report (error: StreamError): void {
+    try {
+      (onError ?? console.error)(error)
+    } catch (cause) {
+      console.error(cause)
+    }
+  }
+
+  async function next (): Promise<IteratorResult<ReceivedEvent, undefined>> {
+    for (;;) {
+      const event = waiting.shift()
+      if (waiting.length < MAX_WAITING) {
+        onRoom?.()
+        onRoom = undefined
+      }
+      if (event) {
+        lastEventId = event.id ?? ''
+        if (event.event !== undefined) return { done: false, value: event }
+      } else if (state.status === 'closed') {
+        if (!state.error || isClosed || hasThrown) return { done: true, value: undefined }
+        hasThrown = true
+        throw state.error
+      } else {
+        await new Promise<void>((resolve) => { wakes.push(resolve) })
+      }
+    }
+  }
+
+  return {
+    get status () { return state.status },
+    get state () { return state },
+    get lastEventId () { return lastEventId },
+    closed,
+    on (name: string, handler: (data: never, event: never) => unknown) {
+      const set = handlers.get(name) ?? new Set()
+      handlers.set(name, set.add(handler))
+      link.listen?.(name)
+      if (!isHandled && !isIterated) {
+        // After the other handlers that are added in this turn.
+        void Promise.resolve().then(() => {
+          if (isHandled) return
+          isHandled = true
+          for (const event of isIterated ? [...waiting] : waiting.splice(0)) dispatch(event)
+          onRoom?.()
+        })
+      } else {
+        isHandled = true
+      }
+      return () => {
+        if (set.delete(handler) && !set.size && handlers.get(name) === set) handlers.delete(name)
+      }
+    },
+    reconnect () {
+      if (state.status !== 'closed') link.reconnect()
+    },
+    close,
+    [Symbol.asyncIterator] () {
+      if (isIterated && state.status !== 'closed') throw new TypeError('The stream is being iterated over already. Use on() for a second reader, or connect again.')
+      isIterated = true
+      return {
+        next,
+        async return () {
+          close()
+          return { done: true, value: undefined }
+        },
+        [Symbol.asyncIterator] () { return this }
+      }
+    }
+  }
+}
