@@ -24,11 +24,11 @@ export function backoff (attempt: number, baseMs: number, leastMs: number): numb
 }
 
 /**
- * A `Retry-After` in milliseconds: of seconds or a date; 0 for none, and for one that is neither.
+ * A `Retry-After` in milliseconds: of seconds or a date, as far as a timer goes; 0 for none, and for one that is neither.
  *
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
  */
 export function retryAfter (value: string | null): number {
   const ms = /^\d+$/.test(value ?? '') ? +value! * 1000 : Date.parse(value ?? '') - Date.now()
-  return Math.max(ms || 0, 0)
+  return Math.min(Math.max(ms || 0, 0), MAX_DELAY_MS)
 }

@@ -1,14 +1,32 @@
-import type { ReceivedEvent, StreamEvent } from '../schema/received.js'
 import type { StreamDefinition } from '../schema/definition.js'
+import { backoff, reconnectionTime } from './backoff.js'
 import { StreamError } from './error.js'
 import { openFetchLink } from './fetch-link.js'
 import type { Link, LinkHost } from './link.js'
 import { createReader } from './reader.js'
-import { createTarget, type RequestTarget } from './request.js'
-import type { ConnectOptions, EventStream, OptionsArgument, PerAttempt, StreamOptions, UrlArgument, UrlOptions } from './types.js'
+import { createTarget, type RequestOptions, type RequestTarget } from './request.js'
+import type { Declared } from './declared.js'
+import type { ConnectedEvent, ConnectOptions, EventStream, Href, OptionsArgument, PerAttempt, UrlArgument } from './types.js'
 
-/** Opens a link: by `fetch`, shared with other tabs, or by the browser's own `EventSource`. */
-export type OpenLink = (target: RequestTarget, options: ConnectOptions, host: LinkHost, openFetchLink?: OpenLink) => Link
+/** Options with what a stream definition adds to them. */
+export type LinkOptions = ConnectOptions & RequestOptions & { readonly schemas?: Readonly<Record<string, object>> }
+
+/**
+ * Opens a link: by `fetch`, shared with other tabs, or by the browser's own `EventSource`.
+ *
+ * What it needs of the client is handed over: imported, it would leave the client's one file.
+ */
+export type OpenLink = (target: RequestTarget, options: LinkOptions, host: LinkHost, core: Core) => Link
+
+/** The parts of the client that other links need. */
+export interface Core {
+  readonly openFetchLink: typeof openFetchLink
+  readonly StreamError: typeof StreamError
+  readonly backoff: typeof backoff
+  readonly reconnectionTime: typeof reconnectionTime
+}
+
+const core: Core = { openFetchLink, StreamError, backoff, reconnectionTime }
 
 /**
  * Connects to an event stream, and stays connected until it is over: reconnects, goes on from the last event ID, notices
@@ -22,37 +40,64 @@ export type OpenLink = (target: RequestTarget, options: ConnectOptions, host: Li
  *
  * @typeParam D what the stream sends: `typeof` a contract made with `defineEvents`, or of a stream made with `defineStream`, or a
  * union of events (`{ event: 'tick', data: … } | …`). It is a type alone: no schema comes with it. Without it data is `unknown`.
+ * @typeParam Format follows from the option `data`
+ * @typeParam S follows from the target, where it is a stream made with `defineStream`
  * @param target a stream made with `defineStream`, or the URL
- * @throws TypeError for a parameter of the path that is missing, and for a relative URL where there is nothing that it is relative to
+ * @throws TypeError for a relative URL where there is no page that it could be relative to
  */
-export function connect<S extends StreamDefinition> (target: S, ...options: OptionsArgument<StreamOptions<S>>): EventStream<StreamEvent<S>>
-export function connect (target: PerAttempt<string | { readonly href: string }>, options: ConnectOptions & { data: 'text' }): EventStream<ReceivedEvent<string, string>>
-export function connect<D = unknown> (target: UrlArgument<D>, ...options: OptionsArgument<UrlOptions<D>>): EventStream<StreamEvent<D>>
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- what the overloads say
+// One signature for all: where several fail, the compiler explains each.
+export function connect<D = unknown, Format extends 'json' | 'text' = 'json', S extends StreamDefinition | PerAttempt<Href> = never> (
+  target: UrlArgument<D> | S, ...options: OptionsArgument<D, Format, S>
+): EventStream<ConnectedEvent<D, Format, S>>
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- what the signature says
 export function connect (given: any, options: any = {}): EventStream<any> {
-  const target = createTarget(given, options)
-  const { location, navigator, BroadcastChannel, Response } = globalThis as Surroundings
   // Without a page there is nothing that a relative URL could be relative to: throws.
-  if (!location && !options.fetch && target.href !== undefined) void new URL(target.href)
-  return createReader(options, (host) => {
-    if (!options.fetch && !(Response && 'body' in Response.prototype)) return openLater(import('./event-source-link.js'), host)
-    if (options.share && BroadcastChannel && navigator?.locks) return openLater(import('./shared-link.js'), host)
-    return openFetchLink(target, options, host)
-  })
+  if (typeof given === 'string' && !surroundings.location && !options.fetch) void new URL(given)
+  return createReader(options, (host) => openLink(given, options, host))
+}
+
+function openLink (given: PerAttempt<Href> | Declared, options: LinkOptions, host: LinkHost): Link {
+  const { Response, BroadcastChannel, navigator } = surroundings
+  if ((given as Declared).path || options.params || options.query) {
+    return openLater(import('./declared.js'), ({ resolve }) => openLink(...resolve(given, options), host))
+  }
+  const target = createTarget(given as PerAttempt<Href>, options)
+  if (!options.fetch && !(Response && 'body' in Response.prototype)) return openLater(import('./event-source-link.js'), openWith)
+  if (options.share && BroadcastChannel && navigator?.locks) return openLater(import('./shared-link.js'), openWith)
+  return openFetchLink(target, options, host)
+
+  function openWith (module: { openLink: OpenLink }): Link {
+    return module.openLink(target, options, host, core)
+  }
 
   /** A link whose code is loaded when it is needed. */
-  function openLater (code: Promise<{ openLink: OpenLink }>, host: LinkHost): Link {
-    const loaded = code.then(({ openLink }) => openLink(target, options, host, openFetchLink), (error) => {
+  function openLater<M> (code: Promise<M>, open: (module: M) => Link): Link {
+    let isClosed = false
+    let link: Link | undefined
+    const loaded = code.then((module) => {
+      if (!isClosed) link = open(module)
+    }).catch((error: unknown) => {
       host.status('closed', 0, 'unsupported', new StreamError('unsupported', String(error), error))
     })
     const later = (method: keyof Link) => (argument?: unknown): void => {
-      void loaded.then((link) => link?.[method]?.(argument as never))
+      // At once when it can be: what has failed is given nothing more.
+      if (link) link[method]?.(argument as never)
+      else void loaded.then(() => link?.[method]?.(argument as never))
     }
-    return { close: later('close'), fail: later('fail'), reconnect: later('reconnect'), listen: later('listen') }
+    const close = later('close')
+    return {
+      close () {
+        isClosed = true
+        close()
+      },
+      fail: later('fail'),
+      reconnect: later('reconnect'),
+      listen: later('listen')
+    }
   }
 }
 
-interface Surroundings {
+const surroundings = globalThis as {
   location?: object
   navigator?: { locks?: unknown }
   BroadcastChannel?: unknown

@@ -18,8 +18,8 @@ export interface LinkHost {
   comment (text: string): void
   /** Where the stream stands. After `'closed'` nothing is called. */
   status (status: StreamStatus, attempt: number, reason?: StreamState['reason'], error?: StreamError): void
-  /** Whether there is room for more. If not, `onRoom` is called once there is. */
-  hasRoom (onRoom: () => void): boolean
+  /** What to wait for before more is read: for the reader, when it is behind. Undefined when there is room. Need not be settled by `close`. */
+  room (): Promise<void> | undefined
 }
 
 /** What is at the other end: a connection that is made again and again. */
@@ -29,6 +29,6 @@ export interface Link {
   /** The reader has failed: the link is over, with this error. */
   fail (error: StreamError): void
   reconnect (): void
-  /** There is a handler for an event type now. */
-  listen? (eventType: string): void
+  /** There is a handler for an event type now; undefined: an iteration, which is for all of them. */
+  listen? (eventType?: string): void
 }

@@ -3,8 +3,8 @@ import { StreamError } from './error.js'
 import type { Link, LinkHost } from './link.js'
 import type { ConnectOptions, EventStream, StreamState } from './types.js'
 
-/** How many events an iteration may be behind before the connection is read no further. */
-const MAX_WAITING = 16
+/** How many events and IDs an iteration may be behind before the connection is read no further. */
+const MAX_WAITING = 32
 
 type Handler = (data: never, event: never) => unknown
 
@@ -14,17 +14,16 @@ type Waiting = ReceivedEvent | { readonly event?: undefined, readonly id: string
 /** What reads one stream: its handlers and its iteration, and what waits for them. */
 export function createReader (options: ConnectOptions, open: (host: LinkHost) => Link): EventStream<any> { // eslint-disable-line @typescript-eslint/no-explicit-any -- of any events
   const { onStatus, onComment, onError, validate, invalid = 'throw', data: format, signal } = options
-  const handlers = new Map<string, Set<Handler>>()
+  const handlers = new Set<readonly [name: string, handler: Handler]>()
   let lastEventId = options.initialLastEventId ?? ''
   let state: StreamState = { status: 'connecting', attempt: 0 }
   let isClosed = false
   /** Until there is somebody to read, everything waits; after that, for an iteration alone. */
   let isHandled = false
   let isIterated = false
-  let hasThrown = false
   let waiting: Waiting[] = []
   let onRoom: (() => void) | undefined
-  let wakes: Array<() => void> = []
+  const wakes: Array<() => void> = []
   let resolveClosed!: (state: StreamState) => void
   const closed = new Promise<StreamState>((resolve) => { resolveClosed = resolve })
 
@@ -52,16 +51,13 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
       call(() => onComment?.(text))
     },
     status: setState,
-    hasRoom (callback) {
-      onRoom = callback
-      return waiting.length < MAX_WAITING
-    }
+    room: () => waiting.length < MAX_WAITING ? undefined : new Promise((resolve) => { onRoom = resolve })
   })
   if (signal?.aborted) close()
   else signal?.addEventListener('abort', close)
 
   function setState (status: StreamState['status'], attempt: number, reason?: StreamState['reason'], error?: StreamError): void {
-    if (state.status === 'closed') return
+    if (state.status === 'closed' || (status === state.status && reason === state.reason && status !== 'connecting' && !error)) return
     const next = state = { status, attempt, reason, delayMs: error?.delayMs, error }
     if (status === 'closed') {
       signal?.removeEventListener('abort', close)
@@ -70,7 +66,8 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
     }
     // An iteration throws the last one.
     if (error && (onError || (status === 'closed' && handlers.size && !isIterated))) report(error)
-    call(() => onStatus?.(status, next))
+    // onError may have closed it.
+    if (state === next) call(() => onStatus?.(status, next))
   }
 
   function close (): void {
@@ -94,16 +91,23 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
   }
 
   function dispatch (event: Waiting): void {
+    if (isClosed) return
     if (!isIterated) lastEventId = event.id ?? ''
     if (event.event === undefined) return
-    for (const handler of [...handlers.get(event.event) ?? handlers.get('sse.unknown') ?? []]) {
-      if (!isClosed) call(() => handler(event.data as never, event as never))
+    const found = handlersOf(event.event)
+    for (const entry of found.length ? found : handlersOf('sse.unknown')) {
+      // The one before may have closed the stream, or removed this one.
+      if (!isClosed && handlers.has(entry)) call(() => entry[1](event.data as never, event as never))
     }
+  }
+
+  function handlersOf (name: string): Array<readonly [name: string, handler: Handler]> {
+    return [...handlers].filter((entry) => entry[0] === name)
   }
 
   /** Calls what the application has given; what it throws, or rejects with, is reported. */
   function call (callback: () => unknown): void {
-    const failed = (cause: unknown): void => report(new StreamError('handler', `A callback has failed: ${String(cause)}`, { cause }))
+    const failed = (cause: unknown): void => report(new StreamError('handler', `Callback: ${cause}`, cause))
     try {
       (callback() as PromiseLike<unknown> | undefined)?.then?.(undefined, failed)
     } catch (cause) {
@@ -122,16 +126,13 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
   async function next (): Promise<IteratorResult<ReceivedEvent, undefined>> {
     for (;;) {
       const event = waiting.shift()
-      if (waiting.length < MAX_WAITING) {
-        onRoom?.()
-        onRoom = undefined
-      }
+      if (waiting.length < MAX_WAITING) onRoom?.()
       if (event) {
         lastEventId = event.id ?? ''
         if (event.event !== undefined) return { done: false, value: event }
       } else if (state.status === 'closed') {
-        if (!state.error || isClosed || hasThrown) return { done: true, value: undefined }
-        hasThrown = true
+        if (!state.error || isClosed) return { done: true, value: undefined }
+        isClosed = true
         throw state.error
       } else {
         await new Promise<void>((resolve) => { wakes.push(resolve) })
@@ -145,12 +146,12 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
     get lastEventId () { return lastEventId },
     closed,
     on (name: string, handler: (data: never, event: never) => unknown) {
-      const set = handlers.get(name) ?? new Set()
-      handlers.set(name, set.add(handler))
+      const entry = [name, handler] as const
+      handlers.add(entry)
       link.listen?.(name)
       if (!isHandled && !isIterated) {
         // After the other handlers that are added in this turn.
-        void Promise.resolve().then(() => {
+        queueMicrotask(() => {
           if (isHandled) return
           isHandled = true
           for (const event of isIterated ? [...waiting] : waiting.splice(0)) dispatch(event)
@@ -160,7 +161,7 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
         isHandled = true
       }
       return () => {
-        if (set.delete(handler) && !set.size && handlers.get(name) === set) handlers.delete(name)
+        handlers.delete(entry)
       }
     },
     reconnect () {
@@ -168,15 +169,15 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
     },
     close,
     [Symbol.asyncIterator] () {
-      if (isIterated && state.status !== 'closed') throw new TypeError('The stream is being iterated over already. Use on() for a second reader, or connect again.')
+      if (isIterated && state.status !== 'closed') throw new TypeError('Iterated over already: use on(), or connect again')
       isIterated = true
+      link.listen?.()
       return {
         next,
         async return () {
           close()
           return { done: true, value: undefined }
-        },
-        [Symbol.asyncIterator] () { return this }
+        }
       }
     }
   }

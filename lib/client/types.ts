@@ -1,6 +1,10 @@
+import type { Gap } from '../schema/control-events.js'
 import type { BodyOf, ParamsOf, QueryOf, QueryParams, StreamDefinition } from '../schema/definition.js'
 import type { ReceivedEvent, StreamEvent, UnknownEvent } from '../schema/received.js'
 import type { StreamError, StreamErrorKind } from './error.js'
+
+/** A URL, as text or as an object that has one. */
+export type Href = string | { readonly href: string }
 
 /** A value, or a function that gives it and is called for every attempt to connect. */
 export type PerAttempt<T> = T | (() => T | Promise<T>)
@@ -44,6 +48,7 @@ export interface FetchInit {
   signal?: unknown
   cache?: unknown
   credentials?: unknown
+  duplex?: unknown
 }
 
 /** What the client needs of a response. */
@@ -159,15 +164,19 @@ interface CommonOptions {
   invalid?: 'throw' | 'skip' | ((error: StreamError, raw: { event: string, data: string, id?: string }) => void) | undefined
 }
 
-/** Options of `connect` with a URL. */
-export interface ConnectOptions extends CommonOptions {
+/**
+ * Options of `connect` with a URL.
+ *
+ * @typeParam Format what `data` may be
+ */
+export interface ConnectOptions<Format extends 'json' | 'text' = 'json' | 'text'> extends CommonOptions {
   /**
    * - `'json'`: data is JSON, except that of events which the server has marked as text
    * - `'text'`: data is given as it is, for streams that are not ours
    *
    * @defaultValue `'json'`
    */
-  data?: 'json' | 'text' | undefined
+  data?: Format | undefined
   /** Body of the request. What is no string, form, bytes, blob or stream is sent as JSON. */
   body?: PerAttempt<unknown>
   /** For the `:names` in the URL's path. */
@@ -177,31 +186,42 @@ export interface ConnectOptions extends CommonOptions {
 }
 
 /** Options of `connect` with a stream that was declared with `defineStream`: what it takes, and wrong or missing values do not compile. */
-export type StreamOptions<S> = Omit<CommonOptions, 'method'> & DefinedData & ParamsOption<S> & QueryOption<S> & BodyOption<S> & {
-  /** What comes before the path: origin, and prefix if the server has one. */
-  baseUrl?: PerAttempt<string | { readonly href: string }> | undefined
+export type StreamOptions<S> = DeclaredOptions & ParamsOption<S> & QueryOption<S> & BodyOption<S>
+
+interface DeclaredOptions extends Omit<CommonOptions, 'method'> {
+  data?: 'json' | undefined
+  /** What comes before the path: origin, and prefix if the server has one. Not where the URL is given. */
+  baseUrl?: PerAttempt<Href> | undefined
 }
 
-interface DefinedData {
-  data?: 'json' | undefined
-}
+interface UrlGiven { baseUrl?: never }
 
 type ParamsOption<S> = {} extends ParamsOf<S> ? { params?: ParamsOf<S> | undefined } : { params: ParamsOf<S> }
 type QueryOption<S> = {} extends QueryOf<S> ? { query?: QueryOf<S> | undefined } : { query: QueryOf<S> }
 type BodyOption<S> = [BodyOf<S>] extends [never] ? { body?: never } : { body: PerAttempt<BodyOf<S>> }
 
-/** The arguments after the stream: its options, which may be left out when none of them is required. */
-export type OptionsArgument<O> = {} extends O ? [options?: O] : [options: O]
+/** Where no definition tells the method, it has to be given, unless it is the one that the options lead to. */
+type MethodOption<S extends StreamDefinition> = S['method'] extends ([BodyOf<S>] extends [never] ? 'GET' : 'POST')
+  ? { method?: S['method'] }
+  : { method: S['method'] }
 
-/** Where to connect to: of a stream definition's type its path, with whatever comes before it. */
+/** Where to connect to: of a stream definition's type its path, with whatever comes before it. What is no text cannot be compared with it. */
 export type UrlArgument<D> = D extends StreamDefinition
-  ? D['path'] | `${string}${D['path']}`
-  : PerAttempt<string | { readonly href: string }>
+  ? D['path'] | `${string}${D['path']}` | { readonly href: string } | (() => Href | Promise<Href>)
+  : PerAttempt<Href>
 
-/** The options for {@link UrlArgument}. */
-export type UrlOptions<D> = D extends StreamDefinition
-  ? Omit<StreamOptions<D>, 'baseUrl'> & (D['method'] extends 'GET' ? { method?: 'GET' } : { method: D['method'] })
-  : ConnectOptions & DefinedData
+/** The options of `connect`: its last argument, which may be left out when none of them is required. */
+export type OptionsArgument<D, Format extends 'json' | 'text', S> = IsStream<S> extends true ? Optional<StreamOptions<S>> : Optional<UrlOptions<D, Format>>
+
+type UrlOptions<D, Format extends 'json' | 'text'> = D extends StreamDefinition ? StreamOptions<D> & MethodOption<D> & UrlGiven : ConnectOptions<Format>
+
+type Optional<O> = {} extends O ? [options?: O] : [options: O]
+
+/** The events that a connected stream gives. */
+export type ConnectedEvent<D, Format, S> =
+  IsStream<S> extends true ? StreamEvent<S> : [Format] extends ['text'] ? ReceivedEvent<string, string> : StreamEvent<D>
+
+type IsStream<S> = [S] extends [never] ? false : [S] extends [StreamDefinition] ? true : false
 
 /** As much of an `AbortSignal` as is needed. */
 export interface AbortSignalLike {
@@ -214,9 +234,9 @@ export interface AbortSignalLike {
 export type EventName<E extends ReceivedEvent> = E extends UnknownEvent ? string extends E['event'] ? string : 'sse.unknown' : E['event']
 
 /** The event of a name. */
-export type EventNamed<E extends ReceivedEvent, Name> = Name extends 'sse.unknown'
-  ? UnknownEvent
-  : E extends unknown ? string extends E['event'] ? E : E['event'] extends Name ? E : never : never
+export type EventNamed<E extends ReceivedEvent, Name> = string extends E['event']
+  ? Name extends 'sse.unknown' ? E : ReceivedEvent<Name & string, Name extends 'sse.gap' ? unknown extends E['data'] ? Gap : E['data'] : E['data']>
+  : Name extends 'sse.unknown' ? UnknownEvent : E extends unknown ? E['event'] extends Name ? E : never : never
 
 /** An open stream. It connects by itself, again and again, until it is over. */
 export interface EventStream<E extends ReceivedEvent = StreamEvent<unknown>> extends AsyncIterable<E> {
@@ -247,9 +267,9 @@ export interface EventStream<E extends ReceivedEvent = StreamEvent<unknown>> ext
   close (): void
   /**
    * Iterates over the events. Leaving the loop closes the stream; an error that ends it is thrown, after the events before it.
-   * The connection is read no further than 16 events ahead and the rest of one chunk.
+   * The connection is read no further than some 16 events ahead and the rest of one chunk.
    *
    * There can be one iteration at a time.
    */
-  [Symbol.asyncIterator] (): AsyncIterableIterator<E, undefined, undefined>
+  [Symbol.asyncIterator] (): AsyncIterator<E, undefined, undefined>
 }

@@ -11,7 +11,7 @@ export interface Watchdog {
   /** Sets how long silence may last: milliseconds, 0 for no limit and to stop. */
   limit (ms: number): void
   /** If it is silent, it has half the limit left to show that it is alive. */
-  test (): void
+  probe (): void
 }
 
 /**
@@ -46,7 +46,7 @@ export function createWatchdog (onStale: () => void, onDead: () => void): Watchd
         }, Math.min(ms, MAX_DELAY_MS) / TICKS)
       }
     },
-    test () {
+    probe () {
       if (silentTicks > 0) silentTicks = Math.max(silentTicks, TICKS / 2 + 1)
       judge()
     }

@@ -51,13 +51,9 @@ export interface Decoder {
 
 /** An event over `maxEventBytes`: the stream cannot be read on, nor would it help to ask for it again. */
 export class EventTooLargeError extends Error {
-  override readonly name: string = 'EventTooLargeError'
-  /** Bytes. */
-  readonly limit: number
-
+  /** @param limit bytes */
   constructor (limit: number) {
-    super(`An event is over ${limit} bytes. Send smaller events, or raise maxEventBytes.`)
-    this.limit = limit
+    super(`An event is over ${limit} bytes: raise maxEventBytes`)
   }
 }
 
@@ -93,7 +89,6 @@ export function createDecoder (options: DecoderOptions): Decoder {
     const isASCII = /^[\0-\x7f]*$/.test(text)
     const lines = (isAfterCR && text[0] === '\n' ? text.slice(1) : text).split(/\r\n?|\n/)
     isAfterCR = text.endsWith('\r')
-    const idBefore = id
     let left = lines.length
     try {
       for (const line of lines) {
@@ -110,12 +105,6 @@ export function createDecoder (options: DecoderOptions): Decoder {
     } catch (error) {
       stop()
       throw error
-    }
-    if (id !== idBefore) {
-      // A slice keeps the whole chunk in memory, and the ID outlives it by hours.
-      const copy = (' ' + id).slice(1)
-      if (lastEventId === id) lastEventId = copy
-      id = copy
     }
   }
 

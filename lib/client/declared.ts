@@ -1,0 +1,66 @@
+// A chunk of its own: only streams that have parameters, or were declared with `defineStream`, need it.
+import type { Href, PerAttempt } from './types.js'
+
+/** What of a stream definition is needed to request. */
+export interface Declared {
+  readonly method: string
+  readonly path: string
+  readonly events: { readonly schemas: Readonly<Record<string, object>> }
+}
+
+export interface DeclaredOptions {
+  method?: string | undefined
+  baseUrl?: PerAttempt<Href> | undefined
+  params?: Readonly<Record<string, unknown>> | undefined
+  query?: object | undefined
+}
+
+/**
+ * URL and options of a request, with its parameters in them.
+ *
+ * @throws TypeError for a parameter of the path that is missing, or that no path can carry
+ */
+export function resolve (given: Declared | PerAttempt<Href>, options: DeclaredOptions): [url: PerAttempt<string>, options: object] {
+  const declared = typeof given === 'object' && 'path' in given ? given : undefined
+  const { baseUrl = '', params = {}, query } = options
+  const base = declared === undefined ? given as PerAttempt<Href> : baseUrl
+  const resolveUrl = (url: Href): string => {
+    const start = typeof url === 'string' ? url : url.href
+    return withQuery(withParams(declared === undefined ? start : start.replace(/\/$/, '') + declared.path, params), query)
+  }
+  return [
+    typeof base === 'function' ? async () => resolveUrl(await base()) : resolveUrl(base),
+    {
+      ...options,
+      ...(declared && { method: declared.method, isJSON: true, schemas: declared.events.schemas }),
+      params: undefined,
+      query: undefined
+    }
+  ]
+}
+
+/** A URL with its parameters in it: `:name`, perhaps with a pattern and a question mark after it, and `*`. A double colon is a colon. */
+function withParams (url: string, params: Readonly<Record<string, unknown>>): string {
+  const [origin] = /^(\w+:)?\/\/[^/]*/.exec(url) ?? ['']
+  return origin + url.slice(origin.length).replace(/(\/?)(?:::|:(\w+)(?:\(.*?\))?(\??)|\*)/g, (found, slash: string, name: string = '*', optional?: string) => {
+    if (found.endsWith('::')) return slash + ':'
+    const value = params[name] ?? ''
+    if (optional && value === '') return ''
+    const text = encodeURIComponent(String(value)).replace(/%2F/g, name === '*' ? '/' : '%2F')
+    if (text === '' && name !== '*') throw new TypeError(`${url} needs a value for ${name}. Give it in params.`)
+    // Such a segment would be resolved away, encoded or not.
+    if (/(^|\/)\.\.?(\/|$)/.test(text)) throw new TypeError(`${url}: ${name} cannot be ${JSON.stringify(value)}, which means another path.`)
+    return slash + text
+  })
+}
+
+function withQuery (url: string, query: object = {}): string {
+  const search = new URLSearchParams()
+  for (const [name, value] of Object.entries(query)) {
+    for (const each of [value].flat()) {
+      if (each !== undefined && each !== null) search.append(name, String(each))
+    }
+  }
+  const text = String(search)
+  return text === '' ? url : url + (url.includes('?') ? '&' : '?') + text
+}
