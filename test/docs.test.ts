@@ -6,6 +6,8 @@ import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
 import type { Channel, ChannelFamily } from '../lib/index.js'
+import type { EventStream, Validator } from '../lib/client.js'
+import { createApp } from './support/app.js'
 import { connect } from './support/client.js'
 import { until } from './support/sources.js'
 
@@ -116,6 +118,43 @@ const checks: Record<string, (t: Test, snippet: Snippet) => Promise<void>> = {
     client.fin()
     await until(() => channel.subscribers === 0)
   },
+  'Connect with the typed client': async (t, { seen, show }) => {
+    if (seen !== undefined) {
+      t.strictSame(seen, ['50 %', 'done'])
+      return
+    }
+    const { app } = await createApp(t)
+    let authorization: string | undefined
+    app.get('/clock', (request, reply) => {
+      authorization = request.headers.authorization
+      return reply.sse([{ event: 'tick', data: { now: 'noon' }, id: 7 }])
+    })
+    const lines: string[] = []
+    const clock = (show as (url: string, write: (line: string) => void, token: () => Promise<string>) => EventStream)(
+      `${await app.listen({ port: 0, host: '127.0.0.1' })}/clock`, (line) => lines.push(line), async () => 'secret')
+    await clock.closed
+    t.equal(authorization, 'Bearer secret')
+    t.strictSame(lines, ['connecting', 'live', '7: noon', 'closed done'])
+    t.equal(clock.lastEventId, '7')
+  },
+  'Declare a stream for both sides': async (t, { app, ask, askByType }) => {
+    const origin = await app.listen({ port: 0, host: '127.0.0.1' })
+    const eventsOf = async (stream: unknown): Promise<unknown[]> => {
+      const events = []
+      for await (const event of stream as EventStream) events.push(event)
+      return events
+    }
+    const usage = { event: 'usage', data: { tokens: 3 } }
+    t.strictSame(await eventsOf((ask as (url: string) => unknown)(origin)), [{ event: 'token', data: 'Why? small 7' }, usage])
+    t.strictSame(await eventsOf((askByType as (url: string) => unknown)(origin)), [{ event: 'token', data: 'Why? undefined 7' }, usage])
+  },
+  'Check events on the client': async (t, { byTypeBox, byJSONSchema }) => {
+    for (const validate of [byTypeBox, byJSONSchema] as Validator[]) {
+      t.equal(validate({ event: 'price', data: { symbol: 'ACME', price: 1.5 } }), undefined)
+      t.match(validate({ event: 'price', data: { symbol: 'ACME', price: '1.5' } }), 'price')
+      t.equal(validate({ event: 'new', data: 1 }), undefined)
+    }
+  },
   'Limit and revoke': async (t, { app }) => {
     t.equal((await app.inject('/feed')).body, OPENING + 'data: "yours"\n\n' + END)
     t.strictSame((await app.inject({ method: 'POST', url: '/ban/ann' })).json(), { ended: 0 })
@@ -151,12 +190,14 @@ t.test('every snippet of the README compiles, and does what the README says', as
     const file = join(snippetFolder, `snippet-${index}.ts`)
     writeFileSync(file, code
       .replaceAll("'fastify-typed-sse'", "'../../lib/index.js'")
+      .replaceAll("'fastify-typed-sse/client'", "'../../lib/client.js'")
+      .replace(/'fastify-typed-sse\/client\/([\w-]+)'/g, "'../../lib/client/$1.js'")
       .replaceAll("'fastify-typed-sse/events'", "'../../lib/events.js'")
       .replaceAll("'fastify-typed-sse/testing'", "'../../lib/testing.js'")
       .replace('port: 3000', 'port: 0'))
     return { heading, file }
   })
-  t.strictSame(snippets.map(({ heading }) => heading), Object.keys(checks))
+  t.strictSame([...new Set(snippets.map(({ heading }) => heading))], Object.keys(checks))
 
   const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile)
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
@@ -216,6 +257,28 @@ t.test('the README lists every option of a channel with its default, and no othe
   for (const [option, value] of declared) {
     if (value !== undefined) t.equal(table.get(option), value.split(' ')[0], option)
   }
+})
+
+t.test('the README lists every option of the client with its default, and no other', async (t) => {
+  const types = readFileSync(join(root, 'lib/client/types.ts'), 'utf8')
+  const declared = new Map<string, string | undefined>()
+  for (const [section] of types.matchAll(/^(?:export )?interface (?:Common|Connect|Declared)Options\b[\s\S]*?\n\}/gm)) {
+    for (const [, comment, option] of section.matchAll(/\/\*\*([\s\S]*?)\*\/\s+(\w+)\?:/g)) {
+      declared.set(option!, /@defaultValue `([^`]*)`\n/.exec(comment!)?.[1]?.replaceAll('_', ''))
+    }
+  }
+  const table = new Map([...readme.split('### Options of the client')[1]!.split('\n## ')[0]!.matchAll(/^\| (`[\w.`, ]+`) \|[^\n]*?\| ([^|]*) \| [^|]* \|$/gm)]
+    .flatMap(([, options, value]) => options!.replaceAll('`', '').split(', ').map((option) => [option, value!.replaceAll('`', '')] as const)))
+  t.strictSame([...table.keys()].sort(), [...declared.keys()].sort())
+  for (const [option, value] of declared) {
+    if (value !== undefined) t.equal(table.get(option), value, option)
+  }
+})
+
+t.test('the README lists every kind of error of the client, and no other', async (t) => {
+  const [, union] = /export type StreamErrorKind =\n(.*)/.exec(readFileSync(join(root, 'lib/client/error.ts'), 'utf8'))!
+  const table = readme.split('| `error.kind` |')[1]!.split('\n\n')[0]!
+  t.strictSame([...new Set([...table.matchAll(/^\| [^|]* \| `([\w-]+)` \|/gm)].map(([, kind]) => kind))].sort(), [...union!.matchAll(/'([\w-]+)'/g)].map(([, kind]) => kind).sort())
 })
 
 t.test('the README lists every reason of a gap, and no other', async (t) => {
