@@ -58,8 +58,13 @@ export interface FetchResponse {
   readonly body?: unknown
 }
 
-/** A `fetch` whose response has a `ReadableStream` of bytes as body. */
-export type Fetch = { call (url: string, init: FetchInit): Promise<FetchResponse> }['call']
+/**
+ * A `fetch` whose response has a `ReadableStream` of bytes as body.
+ *
+ * Its `init` is {@link FetchInit}, and `any` so that it can be handed to the `fetch` of any platform.
+ */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- see above
+export type Fetch = (url: string, init: any) => Promise<FetchResponse>
 
 /**
  * Judges an event: gives nothing when it is right, and otherwise what is wrong with it, for the error's message. Called with

@@ -47,10 +47,18 @@ type SchemaOf<D extends StreamDeclaration> =
   { readonly [K in keyof D as K extends 'params' | 'querystring' | 'body' ? K : never]: D[K] } &
   { readonly events: ContractOf<D['events']> }
 
-/** What a client gives for the path: what the schema says, or, without one, text or a number for each parameter of it. */
-export type ParamsOf<S> = S extends { readonly schema: { readonly params: infer P extends EventSchema } }
-  ? StaticOf<P>
-  : S extends { readonly path: infer Path extends string } ? PathParams<Path> : {}
+/** What a client gives for the path: what the schema says, and text or a number for each parameter that has no schema. */
+export type ParamsOf<S> = S extends { readonly path: infer Path extends string }
+  ? S extends { readonly schema: { readonly params: infer P extends EventSchema } }
+    ? WithParams<StaticOf<P>, PathParams<Path>>
+    : PathParams<Path>
+  : {}
+
+type WithParams<Declared, OfPath> = Exclude<keyof OfPath, keyof Declared> extends infer Others
+  ? [Others] extends [never] ? Declared : string extends Others ? Declared : Flat<Declared & Pick<OfPath, Others & keyof OfPath>>
+  : never
+
+type Flat<T> = { [K in keyof T]: T[K] }
 
 /** What a client gives after the `?`. */
 export type QueryOf<S> = S extends { readonly schema: { readonly querystring: infer Q extends EventSchema } } ? StaticOf<Q> : QueryParams
@@ -66,17 +74,22 @@ type PathParam = string | number | boolean | bigint
 
 type PathParams<Path extends string> = string extends Path
   ? Readonly<Record<string, PathParam>>
-  : { readonly [Name in RequiredNames<Path>]: PathParam } & { readonly [Name in OptionalNames<Path>]?: PathParam | undefined }
+  : [Names<Path>] extends [never]
+      // Not `{}`, which takes anything.
+      ? Readonly<Record<string, never>>
+      : Flat<{ readonly [Name in RequiredNames<Path>]: PathParam } & { readonly [Name in OptionalNames<Path>]?: PathParam | undefined }>
 
 type RequiredNames<Path extends string> = Names<Path> extends infer Name ? Name extends `${string}?` ? never : Name & string : never
 type OptionalNames<Path extends string> = Names<Path> extends infer Name ? Name extends `${infer Optional}?` ? Optional : never : never
 
-// A double colon is a colon.
-type Names<Path extends string> = Path extends `${infer Head}::${infer Tail}`
-  ? Names<Head> | Names<Tail>
-  : Path extends `${string}:${infer Tail}`
-    ? NameAt<Tail> | Names<Tail>
-    : Path extends `${string}*` ? '*' : never
+// A double colon is a colon, and a group of a pattern that begins with (?: has no name.
+type Names<Path extends string> = Path extends `${infer Head}(?:${infer Tail}`
+  ? Names<`${Head}(${Tail}`>
+  : Path extends `${infer Head}::${infer Tail}`
+    ? Names<Head> | Names<Tail>
+    : Path extends `${string}:${infer Tail}`
+      ? NameAt<Tail> | Names<Tail>
+      : Path extends `${string}*` ? '*' : never
 
 /** The name that a path goes on with: up to what find-my-way ends a name at. */
 type NameAt<Tail extends string> = Tail extends `${infer Name}/${string}`
@@ -87,6 +100,9 @@ type NameAt<Tail extends string> = Tail extends `${infer Name}/${string}`
         : Tail extends `${infer Name}.${string}` ? NameAt<Name>
           : Tail extends `${infer Name}:${string}` ? NameAt<Name>
             : Tail extends `${infer Name}*` ? NameAt<Name> : Tail
+
+/** Nothing for members that a declaration does not have. */
+type NoOther<D> = { readonly [K in Exclude<keyof D, keyof StreamDeclaration>]: never }
 
 const MEMBERS = ['method', 'path', 'params', 'querystring', 'body', 'events']
 
@@ -105,7 +121,7 @@ const MEMBERS = ['method', 'path', 'params', 'querystring', 'body', 'events']
  *
  * @throws FST_SSE_OPTION_UNKNOWN, FST_SSE_OPTION_INVALID for a declaration that is none, and what `defineEvents` throws
  */
-export function defineStream<const D extends StreamDeclaration> (declaration: D): StreamDefinition<D> {
+export function defineStream<const D extends StreamDeclaration> (declaration: D & NoOther<D>): StreamDefinition<D> {
   const { method = declaration.body === undefined ? 'GET' : 'POST', path, events, params, querystring, body } = declaration
   for (const member of Object.keys(declaration)) {
     if (MEMBERS.includes(member)) continue
@@ -116,7 +132,7 @@ export function defineStream<const D extends StreamDeclaration> (declaration: D)
   }
   if (typeof path !== 'string' || !/^[/*]/.test(path)) throw invalid('path', path, 'the URL of a route, and begin with a slash')
   if (typeof method !== 'string' || !/^[A-Z-]+$/.test(method)) throw invalid('method', method, 'an HTTP method in capitals')
-  const contract = isEventContract(events) ? events : defineEvents(events as EventMap)
+  const contract = isEventContract(events) ? events : defineEvents(events)
   const schema: Record<string, unknown> = { events: contract }
   for (const [name, given] of Object.entries({ params, querystring, body })) {
     if (given === undefined) continue

@@ -5,6 +5,7 @@ import { TypeSystemPolicy } from '@sinclair/typebox/system'
 import { MAX_ISSUES, type Checker, type Issue } from './check.js'
 import { isNumberFormat } from './formats.js'
 import { isConstraint } from './json-schema.js'
+import { explainUnion } from './union-errors.js'
 
 type Node = Record<PropertyKey, unknown>
 
@@ -151,7 +152,7 @@ const TYPE_ERRORS: ReadonlySet<ValueErrorType> = new Set([
 function toIssues (errors: Iterable<ValueError>): Issue[] {
   const issues: Issue[] = []
   for (const error of errors) {
-    for (const { path, message, type, schema } of explainUnion(error)) {
+    for (const { path, message, type, schema } of explainUnion(error, MAX_ISSUES)) {
       // One absent property is told of once, not also as a value of the wrong type.
       if (issues.some((issue) => issue.path === path)) continue
       const text = type === ValueErrorType.Not && 'not' in schema ? 'Expected a value that JSON has' : message
@@ -160,19 +161,4 @@ function toIssues (errors: Iterable<ValueError>): Issue[] {
     }
   }
   return issues
-}
-
-/** The errors of the one branch that was meant, when it can be told: no other has an error deeper inside and none at a constant. */
-function explainUnion (error: ValueError): ValueError[] {
-  if (error.type !== ValueErrorType.Union) return [error]
-  const meant: ValueError[][] = []
-  for (const branch of error.errors) {
-    const errors: ValueError[] = []
-    for (const inner of branch) {
-      errors.push(inner)
-      if (errors.length === MAX_ISSUES) break
-    }
-    if (errors.every(({ path, type }) => path !== error.path && type !== ValueErrorType.Literal)) meant.push(errors)
-  }
-  return meant.length === 1 ? meant[0]!.flatMap(explainUnion) : [error]
 }
