@@ -39,7 +39,7 @@ export function createWatchdog (onStale: () => void, onDead: () => void): Watchd
     },
     limit (ms) {
       clearInterval(timer)
-      if (ms) {
+      if (ms > 0) {
         timer = setInterval(() => {
           silentTicks++
           judge()
