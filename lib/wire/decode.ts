@@ -75,7 +75,7 @@ export function createDecoder (options: DecoderOptions): Decoder {
   let openLine = ''
   let lineBytes = 0
   let dataBytes = 0
-  let data: string | undefined
+  let data: string[] = []
   let event = ''
   let id = initialId
   let lastEventId = initialId
@@ -110,11 +110,9 @@ export function createDecoder (options: DecoderOptions): Decoder {
 
   function readLine (line: string): void {
     if (!line) return endBlock()
-    const colon = line.indexOf(':')
-    const field = colon < 0 ? line : line.slice(0, colon)
-    const value = colon < 0 ? '' : line.slice(colon + (line[colon + 1] === ' ' ? 2 : 1))
+    const [, field, value = ''] = /^([^:]*):? ?([^]*)/.exec(line)!
     if (field === 'data') {
-      data = data === undefined ? value : data + '\n' + value
+      data.push(value)
       dataBytes += lineBytes + 1
     } else if (field === 'event') {
       event = value
@@ -129,9 +127,9 @@ export function createDecoder (options: DecoderOptions): Decoder {
   }
 
   function endBlock (): void {
-    const done = { event: event || 'message', data: data!, id }
-    const hasData = data !== undefined
-    data = undefined
+    const done = { event: event || 'message', data: data.join('\n'), id }
+    const hasData = data.length
+    data = []
     event = ''
     dataBytes = 0
     if (id !== lastEventId) {
@@ -144,7 +142,7 @@ export function createDecoder (options: DecoderOptions): Decoder {
   function stop (): void {
     isClosed = true
     openLine = ''
-    data = undefined
+    data = []
   }
 
   return {
