@@ -76,6 +76,7 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
     const controller = new AbortController()
     const { signal } = controller
     const sentAt = performance.now()
+    /** As the server has encoded them: to decode what is none of its work would throw. */
     const textTypes = new Set<string>()
     let reader: Reader | undefined
     let isLive = false
@@ -92,7 +93,7 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
       onEvent (event) {
         attempt = 0
         if (event.event === 'sse.end') return end('done')
-        if (event.event !== 'sse.fault') return host.receive(event, textTypes.has(event.event))
+        if (event.event !== 'sse.fault') return host.receive(event, textTypes.has(encodeURIComponent(event.event)))
         const { code, message }: Fault = JSON.parse(event.data)
         throw new StreamError('fault', message, undefined, { code })
       },
@@ -106,7 +107,7 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
       },
       onComment (text) {
         const [, name, value] = /^sse-(heartbeat|text): (.*)/.exec(text) ?? []
-        if (name === 'text') value!.split(',').forEach((type) => textTypes.add(decodeURIComponent(type)))
+        if (name === 'text') value!.split(',').forEach((type) => textTypes.add(type))
         else if (name) heartbeat(value!)
         // Not the opening: a heartbeat.
         else attempt = 0

@@ -27,7 +27,7 @@ export class RawRequest {
     this.url = url
     this.headers = Object.fromEntries(lines.map((line) => {
       const colon = line.indexOf(':')
-      return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()]
+      return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, '')]
     }))
     this.body = body
     this.socket = socket
