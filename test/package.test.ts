@@ -82,6 +82,7 @@ async function runScript (name: string, source: string): Promise<unknown> {
 }
 
 t.test('it contains what was built, its documents, and nothing else', async (t) => {
+  // The client is bundled over what was compiled of it: under the same names, and no others.
   const sources = [...(await filesBelow(join(ROOT, 'lib'))).map((path) => `lib/${path}`), ...(await filesBelow(join(ROOT, 'types'))).map((path) => `types/${path}`)]
   const built = sources.filter((path) => !/\.tst\.[cm]?ts$/.test(path))
     .flatMap((path) => ['.d.ts', '.js'].map((extension) => `dist/${path.replace(/\.ts$/, extension)}`))
@@ -90,13 +91,13 @@ t.test('it contains what was built, its documents, and nothing else', async (t) 
 })
 
 t.test('every entry can be imported and required, and both give the same', async (t) => {
-  const entries = ['.', './events', './testing', './package.json']
+  const entries = ['.', './events', './client', './client/typebox', './client/json-schema', './testing', './package.json']
   t.strictSame(Object.keys(JSON.parse(await readFile(join(installed, 'package.json'), 'utf8')).exports), entries)
   const names = await runScript('entries.mjs', `
     import { createRequire } from 'node:module'
     const require = createRequire(import.meta.url)
     const found = {}
-    for (const entry of ['${NAME}', '${NAME}/events', '${NAME}/testing']) {
+    for (const entry of ${JSON.stringify(entries.slice(0, -1).map((entry) => NAME + entry.slice(1)))}) {
       const imported = await import(entry)
       found[entry] = { names: Object.keys(imported), isSame: Object.entries(imported).every(([name, value]) => require(entry)[name] === value) }
     }
@@ -105,8 +106,11 @@ t.test('every entry can be imported and required, and both give the same', async
     console.log(JSON.stringify(found))
   `)
   t.strictSame(names, {
-    [NAME]: { names: ['SSEError', 'default', 'defineEvents', 'isText', 'ssePlugin', 'text'], isSame: true },
-    [`${NAME}/events`]: { names: ['defineEvents', 'isText', 'text'], isSame: true },
+    [NAME]: { names: ['SSEError', 'default', 'defineEvents', 'defineStream', 'isText', 'ssePlugin', 'text'], isSame: true },
+    [`${NAME}/events`]: { names: ['defineEvents', 'defineStream', 'isText', 'text'], isSame: true },
+    [`${NAME}/client`]: { names: ['StreamError', 'connect'], isSame: true },
+    [`${NAME}/client/typebox`]: { names: ['typeboxValidator'], isSame: true },
+    [`${NAME}/client/json-schema`]: { names: ['jsonSchemaValidator'], isSame: true },
     [`${NAME}/testing`]: { names: ['StreamFaultError', 'injectSSE'], isSame: true },
     'package.json': [NAME, NAME]
   })
@@ -175,6 +179,79 @@ t.test('a test can be written as an ECMAScript module, and with require', async 
   ] as const) {
     t.strictSame(await runScript(file, imports + body), [[{ event: 'tick', data: { n: 1 }, id: '1' }], 'source-ended'], file)
   }
+})
+
+t.test('a client can be written as an ECMAScript module, and with require', async (t) => {
+  const body = `
+    const Clock = defineStream({ path: '/:zone', params: Type.Object({ zone: Type.String() }), events: { tick: Type.Object({ n: Type.Integer() }) } })
+    const app = Fastify()
+    app.register(plugin)
+    app.after(() => app.get(Clock.path, { schema: Clock.schema, sse: { validation: 'off' } }, (request, reply) =>
+      reply.sse([{ event: 'tick', data: { n: 1 }, id: request.params.zone }, { event: 'tick', data: { n: 'x' } }])))
+    async function read () {
+      const baseUrl = await app.listen({ port: 0, host: '127.0.0.1' })
+      const given = []
+      for (const validate of [undefined, typeboxValidator(Clock), jsonSchemaValidator(Clock.events.schemas)]) {
+        try {
+          for await (const event of connect(Clock, { baseUrl, params: { zone: 'utc' }, validate })) given.push(event)
+        } catch (error) {
+          given.push([error instanceof StreamError, error.kind])
+        }
+      }
+      await app.close()
+      return given
+    }
+    read().then((given) => console.log(JSON.stringify(given)))
+  `
+  for (const [file, imports] of [
+    ['client.mjs', `
+      import Fastify from 'fastify'
+      import { Type } from '@sinclair/typebox'
+      import plugin from '${NAME}'
+      import { defineStream } from '${NAME}/events'
+      import { connect, StreamError } from '${NAME}/client'
+      import { typeboxValidator } from '${NAME}/client/typebox'
+      import { jsonSchemaValidator } from '${NAME}/client/json-schema'
+    `],
+    ['client.cjs', `
+      const Fastify = require('fastify')
+      const { Type } = require('@sinclair/typebox')
+      const { default: plugin } = require('${NAME}')
+      const { defineStream } = require('${NAME}/events')
+      const { connect, StreamError } = require('${NAME}/client')
+      const { typeboxValidator } = require('${NAME}/client/typebox')
+      const { jsonSchemaValidator } = require('${NAME}/client/json-schema')
+    `]
+  ] as const) {
+    const first = { event: 'tick', data: { n: 1 }, id: 'utc' }
+    t.strictSame(await runScript(file, imports + body),
+      [first, { event: 'tick', data: { n: 'x' }, id: 'utc' }, first, [true, 'invalid'], first, [true, 'invalid']], file)
+  }
+})
+
+t.test('the client runs in a browser: it loads nothing but itself, and needs nothing of Node', async (t) => {
+  await writeFile(join(project, 'page.mjs'), `
+    import { connect } from '${NAME}/client'
+    connect('/clock').on('tick', () => {})
+  `)
+  // For a browser, esbuild fails at an import of a module of Node.
+  const { metafile } = await build({
+    entryPoints: [join(project, 'page.mjs')],
+    absWorkingDir: project,
+    bundle: true,
+    splitting: true,
+    platform: 'browser',
+    format: 'esm',
+    outdir: join(project, 'page'),
+    write: false,
+    metafile: true,
+    logLevel: 'silent'
+  })
+  const inputs = Object.keys(metafile.inputs).filter((path) => path !== 'page.mjs').map((path) => path.split(`node_modules/${NAME}/`)[1])
+  t.ok(inputs.includes('dist/lib/client.js'))
+  t.strictSame(inputs.filter((path) => !/^dist\/lib\/client(\/[a-z-]+)?\.js$/.test(path!)), [])
+  const [main] = Object.entries(metafile.outputs).filter(([path]) => path.endsWith('page/page.js')).map(([, output]) => output)
+  t.strictSame(Object.keys(main!.inputs).sort(), [`node_modules/${NAME}/dist/lib/client.js`, 'page.mjs'].sort(), 'in one file, but for what is loaded when it is needed')
 })
 
 t.test('the contract runs in a browser: it loads TypeBox alone, and needs nothing of Node', async (t) => {
@@ -297,6 +374,50 @@ t.test('the shipped types compile, without skipLibCheck, and refuse what is wron
   ])
   t.equal(node, '', 'for Node, as ECMAScript module and as CommonJS')
   t.equal(bundler, '', 'for a bundler')
+})
+
+const READER = `
+  import { Type } from '@sinclair/typebox'
+  import { defineStream } from '${NAME}/events'
+  import { connect, StreamError, type ConnectOptions, type EventStream, type StreamEvent, type UnknownEvent } from '${NAME}/client'
+  import { typeboxValidator } from '${NAME}/client/typebox'
+  import { jsonSchemaValidator } from '${NAME}/client/json-schema'
+
+  const Order = defineStream({ path: '/orders/:id', params: Type.Object({ id: Type.Integer() }), events: { shipped: Type.Object({ at: Type.String() }) } })
+  const options: ConnectOptions = { fetch, signal: new AbortController().signal, headers: () => new Headers(), validate: typeboxValidator(Order) }
+  const stream = connect(Order, { params: { id: 7 }, fetch: (url, init) => fetch(url, init), validate: jsonSchemaValidator(Order.events.schemas) })
+  const same: EventStream<StreamEvent<typeof Order>> = connect<typeof Order>('/orders/:id', { params: { id: 7 } })
+  // @ts-expect-error a parameter is missing
+  connect(Order, { params: {} })
+  // @ts-expect-error an event that is not declared
+  stream.on('lost', () => {})
+
+  export async function read (): Promise<string | undefined> {
+    same.on('shipped', ({ at }) => at satisfies string)
+    connect(new URL('https://example.test'), options).on('anything', (data) => data satisfies unknown)
+    try {
+      for await (const event of stream) {
+        switch (event.event) {
+          case 'shipped': return event.data.at
+          case 'sse.gap': return event.data.resumedAt
+          default: event satisfies UnknownEvent
+        }
+      }
+    } catch (error) {
+      if (error instanceof StreamError) return error.kind
+    }
+    return (await stream.closed).reason
+  }
+`
+
+t.test('the types of the client compile for a page without those of Node, and for Node without those of a page', async (t) => {
+  const modules = { module: 'ESNext', moduleResolution: 'Bundler' }
+  const [page, node] = await Promise.all([
+    compile({ 'page.ts': READER }, { ...modules, lib: ['ES2022', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'], types: [] }),
+    compile({ 'module.mts': READER, 'common.cts': READER }, { module: 'NodeNext', lib: ['ES2022'] })
+  ])
+  t.equal(page, '', 'for a page')
+  t.equal(node, '', 'for Node')
 })
 
 t.test('publint has nothing to say', async (t) => {
