@@ -42,16 +42,45 @@ export function resolve (given: Declared | PerAttempt<Href>, options: DeclaredOp
 /** A URL with its parameters in it: `:name`, perhaps with a pattern and a question mark after it, and `*`. A double colon is a colon. */
 function withParams (url: string, params: Readonly<Record<string, unknown>>): string {
   const [origin] = /^(\w+:)?\/\/[^/]*/.exec(url) ?? ['']
-  return origin + url.slice(origin.length).replace(/(\/?)(?:::|:(\w+)(?:\(.*?\))?(\??)|\*)/g, (found, slash: string, name: string = '*', optional?: string) => {
-    if (found.endsWith('::')) return slash + ':'
+  const token = /(\/?)(?:::|:(\w+)|\*)/g
+  let done = origin
+  let end = token.lastIndex = origin.length
+  for (let found; (found = token.exec(url)) !== null; token.lastIndex = end) {
+    const [text, slash = '', name = '*'] = found
+    done += url.slice(end, found.index) + slash
+    end = found.index + text.length
+    if (text.endsWith('::')) {
+      done += ':'
+      continue
+    }
+    if (name !== '*') end = patternEnd(url, end)
+    // Otherwise it begins the query.
+    const isOptional = name !== '*' && url[end] === '?' && end === url.length - 1
+    if (isOptional) end++
     const value = params[name] ?? ''
-    if (optional && value === '') return ''
-    const text = encodeURIComponent(String(value)).replace(/%2F/g, name === '*' ? '/' : '%2F')
-    if (text === '' && name !== '*') throw new TypeError(`${url} needs a value for ${name}. Give it in params.`)
+    if (value === '' && isOptional) {
+      done = done.slice(0, done.length - slash.length)
+      continue
+    }
+    const encoded = encodeURIComponent(String(value)).replace(/%2F/g, name === '*' ? '/' : '%2F')
+    if (encoded === '' && name !== '*') throw new TypeError(`${url} needs a value for ${name}. Give it in params.`)
     // Such a segment would be resolved away, encoded or not.
-    if (/(^|\/)\.\.?(\/|$)/.test(text)) throw new TypeError(`${url}: ${name} cannot be ${JSON.stringify(value)}, which means another path.`)
-    return slash + text
-  })
+    if (/(^|\/)\.\.?(\/|$)/.test(encoded)) throw new TypeError(`${url}: ${name} cannot be ${JSON.stringify(value)}, which means another path.`)
+    done += encoded
+  }
+  return done + url.slice(end)
+}
+
+/** Where the pattern that a name may have after it ends: at the parenthesis that closes the first one. */
+function patternEnd (url: string, start: number): number {
+  if (url[start] !== '(') return start
+  let depth = 0
+  for (let i = start; i < url.length; i++) {
+    if (url[i] === '\\') i++
+    else if (url[i] === '(') depth++
+    else if (url[i] === ')' && --depth === 0) return i + 1
+  }
+  return start
 }
 
 function withQuery (url: string, query: object = {}): string {

@@ -12,7 +12,8 @@ type Handler = (data: never, event: never) => unknown
 type Waiting = ReceivedEvent | { readonly event?: undefined, readonly id: string }
 
 /** What reads one stream: its handlers and its iteration, and what waits for them. */
-export function createReader (options: ConnectOptions, open: (host: LinkHost) => Link): EventStream<any> { // eslint-disable-line @typescript-eslint/no-explicit-any -- of any events
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- of any events
+export function createReader (options: ConnectOptions, open: (host: LinkHost) => Link): EventStream<any> {
   const { onStatus, onComment, onError, validate, invalid = 'throw', data: format, signal } = options
   const handlers = new Set<readonly [name: string, handler: Handler]>()
   let lastEventId = options.initialLastEventId ?? ''

@@ -85,7 +85,6 @@ export function createDecoder (options: DecoderOptions): Decoder {
     const text = decoder.decode(chunk, { stream: true })
     if (!text) return
     // Its bytes are counted then.
-    // eslint-disable-next-line no-control-regex -- all of ASCII
     const isASCII = /^[\0-\x7f]*$/.test(text)
     const lines = (isAfterCR && text[0] === '\n' ? text.slice(1) : text).split(/\r\n?|\n/)
     isAfterCR = text.endsWith('\r')
