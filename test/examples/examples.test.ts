@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import type { Page } from 'playwright-core'
+import type { Locator, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { launchChromium } from '../support/browser.js'
 import { connect, type FrameClient } from '../support/client.js'
@@ -385,6 +385,125 @@ t.test('chat: two pages in Chromium see what is written and who is there, also w
   t.strictSame(await again.end('SIGINT'), ENDED)
 })
 
+t.test('dom: a page shows typed events by the client as it is served, reconnects without a hole, and tells of what is missing', async (t) => {
+  const browser = await launchChromium(t)
+  if (browser === null) return
+  const { origin, end } = await start(t, 'dom.ts')
+  const page = await browser.newPage()
+  page.setDefaultTimeout(60_000)
+  const errors: string[] = []
+  page.on('pageerror', (error) => errors.push(String(error)))
+  const requests: string[] = []
+  page.on('request', (request) => requests.push(new URL(request.url()).pathname))
+  await page.goto(origin)
+  const cell = (room: string): Locator => page.locator('tr', { hasText: room }).locator('td:last-child')
+  for (const room of ['kitchen', 'cellar']) await cell(room).filter({ hasText: /^\d\d\.\d °C$/ }).waitFor()
+  await page.locator('#status:text-is("live")').waitFor()
+  t.strictSame(requests, ['/', '/client.js', '/readings'])
+
+  /** The offset of the last reading that is shown. */
+  const shown = async (): Promise<number> =>
+    Math.max(...await Promise.all(['kitchen', 'cellar'].map(async (room) => Number((await cell(room).getAttribute('title'))!.split('.')[1]))))
+  const before = await shown()
+  const [again] = await Promise.all([
+    page.waitForRequest(`${origin}/readings`),
+    page.getByRole('button').click()
+  ])
+  t.match(again.headers()['last-event-id'], /^[\w-]{8}\.\d+$/)
+  await page.locator('#status:text-is("live")').waitFor()
+  await until(async () => await shown() > before)
+  t.notMatch(await page.locator('#warning').innerText(), /missing/)
+
+  t.strictSame(await end('SIGINT'), ENDED)
+  await page.locator('#status', { hasText: /^reconnecting in \d+ s: (ended|network)$/ }).waitFor()
+  const restarted = await startAt(t, new URL(origin).port, 'dom.ts')
+  await page.locator('#warning:text-is("Some readings are missing: epoch")').waitFor()
+  await page.locator('#status:text-is("live")').waitFor()
+  t.strictSame(errors, [])
+  t.strictSame(await restarted.end('SIGTERM'), ENDED)
+})
+
+t.test('react: under StrictMode each stream is one request, which rendering again does not repeat, and which is gone with its component', async (t) => {
+  const browser = await launchChromium(t)
+  if (browser === null) return
+  const { origin, end } = await start(t, 'react/server.ts')
+  const streams = async (): Promise<unknown> => await (await fetch(`${origin}/streams`)).json()
+  const page = await browser.newPage()
+  page.setDefaultTimeout(60_000)
+  const errors: string[] = []
+  page.on('pageerror', (error) => errors.push(String(error)))
+  page.on('console', (message) => { if (message.type() === 'error') errors.push(message.text()) })
+  const requests: string[] = []
+  page.on('request', (request) => requests.push(new URL(request.url()).pathname))
+  const untilPrice = (text: RegExp): Promise<void> => page.locator('#price').filter({ hasText: text }).waitFor()
+  const untilStatus = (text: RegExp): Promise<void> => page.locator('#status').filter({ hasText: text }).waitFor()
+
+  await page.goto(origin)
+  await untilPrice(/^\d/)
+  // Two components read it.
+  for (const id of ['visitors', 'visitors-again']) await page.locator(`#${id}:text-is("1")`).waitFor()
+  await untilStatus(/^live$/)
+  t.strictSame(requests.slice(2).sort(), ['/prices/ACME', '/visitors'])
+  t.strictSame(await streams(), { open: 2, opened: 2 })
+
+  for (let n = 0; n < 3; n++) await page.getByRole('button', { name: `Render (${n})` }).click()
+  await page.getByRole('button', { name: 'Render (3)' }).waitFor()
+  const price = await page.locator('#price').innerText()
+  await page.locator(`#price:not(:text-is("${price}"))`).waitFor()
+  t.strictSame(await streams(), { open: 2, opened: 2 })
+
+  await page.getByRole('button', { name: 'Reconnect' }).click()
+  await until(async () => JSON.stringify(await streams()) === '{"open":2,"opened":3}')
+
+  // Other parameters are another stream.
+  await page.getByLabel('Symbol').fill('INIT')
+  await page.locator('p:has(#price)', { hasText: /^INIT: \d/ }).waitFor()
+  await until(async () => JSON.stringify(await streams()) === '{"open":2,"opened":4}')
+
+  errors.splice(0)
+  await page.getByLabel('Symbol').fill('NONE')
+  await page.locator('#error:text-is("status 404")').waitFor()
+  await untilStatus(/^closed, 1 failed$/)
+  // That the server has answered so.
+  t.match(errors.splice(0), [/404/])
+  await page.getByLabel('Symbol').fill('ACME')
+  await untilPrice(/^\d/)
+  t.equal(await page.locator('#error').count(), 0)
+
+  await page.getByLabel('Show the price').uncheck()
+  await until(async () => JSON.stringify(await streams()) === '{"open":1,"opened":5}')
+  await page.getByLabel('Show the price').check()
+  await untilPrice(/^\d/)
+  t.strictSame(await streams(), { open: 2, opened: 6 })
+  t.strictSame(errors.splice(0), [])
+
+  t.strictSame(await end('SIGINT'), ENDED)
+  await untilStatus(/^reconnecting, \d+ failed$/)
+  await page.locator('#error', { hasText: /^(ended|network)/ }).waitFor()
+  await page.locator('#visitors:text-is("reconnecting")').waitFor()
+  const again = await startAt(t, new URL(origin).port, 'react/server.ts')
+  await untilStatus(/^live/)
+  await page.locator('#visitors:text-is("1")').waitFor()
+  t.equal(await page.locator('#error').count(), 0)
+  await page.goto('about:blank')
+  await until(async () => /"open":0/.test(JSON.stringify(await streams())))
+  t.strictSame(await again.end('SIGTERM'), ENDED)
+})
+
+t.test('react: on a server it renders, and connects to nothing', async (t) => {
+  const { child, output } = run(t, ['--input-type=module', '--eval', `
+    import { createElement } from 'react'
+    import { renderToString } from 'react-dom/server'
+    import { App } from './examples/react/app.tsx'
+    globalThis.fetch = () => { throw new Error('a request') }
+    console.log(renderToString(createElement(App)))
+  `])
+  const [code] = await once(child, 'close')
+  t.equal(code, 0, output())
+  t.match(output(), '<output id="price">…</output></p><p id="status">connecting</p>')
+  t.match(output(), '<span id="visitors">connecting</span>')
+})
+
 t.test('testing: the tests of the example pass', async (t) => {
   const { child, output } = run(t, ['--test', 'examples/testing.ts'])
   const [code] = await once(child, 'close')
@@ -397,18 +516,19 @@ t.test('the README lists each example with its command', async (t) => {
   const readme = readFileSync(`${ROOT}examples/README.md`, 'utf8')
   const listed = [...readme.matchAll(/^\| \[(.*?)\]\((.*?)\) .* `(.*?)` \|$/gm)].map(([, name, link, command]) => [name, link, command])
   const files = readdirSync(`${ROOT}examples`).filter((name) => name.endsWith('.ts'))
-  t.strictSame(listed.sort(), files.sort().map((name) =>
-    [name, name, `node --import tsx ${name === 'testing.ts' ? '--test ' : ''}examples/${name}`]))
+  t.strictSame(listed.sort(), [...files, 'react'].sort().map((name) =>
+    [name, name, `node --import tsx ${name === 'testing.ts' ? '--test ' : ''}examples/${name === 'react' ? 'react/server.ts' : name}`]))
 })
 
 t.test('the examples import what somebody who copies them can install', async (t) => {
   const readme = readFileSync(`${ROOT}examples/README.md`, 'utf8')
   const installed = [...readme.matchAll(/^npm install (.*)$/gm)].flatMap(([, names]) => names!.split(' '))
-  for (const name of readdirSync(`${ROOT}examples`).filter((name) => name.endsWith('.ts'))) {
+  const names = [...readdirSync(`${ROOT}examples`), ...readdirSync(`${ROOT}examples/react`).map((name) => `react/${name}`)]
+  for (const name of names.filter((name) => /\.[tj]sx?$/.test(name))) {
     const source = readFileSync(`${ROOT}examples/${name}`, 'utf8')
     const imported = [...source.matchAll(/ from '(.*?)'/g)].map((match) => match[1]!)
     const packages = imported.map((specifier) => /^(@[^/]+\/)?[^/]+/.exec(specifier)![0])
-    t.strictSame(packages.filter((specifier) => !specifier.startsWith('node:') && !installed.includes(specifier)), [], name)
+    t.strictSame(packages.filter((specifier) => !/^(node:|\.)/.test(specifier) && !installed.includes(specifier)), [], name)
   }
 })
 
