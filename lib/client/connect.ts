@@ -51,13 +51,13 @@ export function connect<D = unknown, Format extends 'json' | 'text' = 'json', S 
 ): EventStream<ConnectedEvent<D, Format, S>>
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- what the signature says
 export function connect (given: any, options: any = {}): EventStream<any> {
-  // Without a page there is nothing that a relative URL could be relative to: throws.
-  if (typeof given === 'string' && !surroundings.location && !options.fetch) void new URL(given)
   return createReader(options, (host) => openLink(given, options, host))
 }
 
 function openLink (given: PerAttempt<Href> | Declared, options: LinkOptions, host: LinkHost): Link {
   const { Response, BroadcastChannel, navigator } = surroundings
+  // Without a page there is nothing that a relative URL could be relative to: throws.
+  if (typeof given === 'string' && !surroundings.location && !options.fetch) void new URL(given)
   if ((given as Declared).path || options.params || options.query) {
     return openLater(import('./declared.js'), ({ resolve }) => openLink(...resolve(given, options), host))
   }

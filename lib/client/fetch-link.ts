@@ -80,6 +80,7 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
     const textTypes = new Set<string>()
     let reader: Reader | undefined
     let isLive = false
+    let placed = lastEventId
     /** Stays what it is when its body is cut, or does not end. */
     let refusal: StreamError | undefined
 
@@ -99,8 +100,6 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
       },
       onId (id) {
         lastEventId = id
-        // Who keeps it would be told that there is no more.
-        if (id !== 'sse.end') host.place(id)
       },
       onRetry (ms) {
         baseMs = reconnectionTime(ms)
@@ -157,6 +156,8 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
         const { done, value } = await reader.read()
         if (done) throw new StreamError('ended', 'The response ended early')
         decoder.push(value)
+        // After its event: the ID of one that was not given is not passed on.
+        if (!signal.aborted && placed !== lastEventId) host.place(placed = lastEventId)
       }
     }
 
@@ -184,7 +185,8 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
     const { kind, status = 0 } = error
     // Read late: a link that is shared has now the options of one, now of another.
     const { onUnauthorized } = options
-    if (onUnauthorized && !hasRefreshed && (status === 401 || status === 403)) {
+    // 401 or 403.
+    if (onUnauthorized && !hasRefreshed && (status | 2) === 403) {
       hasRefreshed = true
       const { refresh } = await import('./refresh.js')
       if (await refresh(onUnauthorized, error, sentAt)) return openUnlessOpen()
@@ -194,7 +196,7 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
     error.willRetry = options.shouldRetry?.(error, attempt) ?? (
       /^(network|ended|stalled|request|status(408|425|429|5..))$/.test(kind + (status || '')) &&
       // What is not safe may have been done already.
-      (/^(GET|QUERY)$/.test(target.method) || lastEventId !== '' || kind === 'request'))
+      (/^(GET|QUERY)$/.test(target.method) || !!lastEventId || kind === 'request'))
     if (isOver || current) return
     if (!error.willRetry) return end(kind, error)
     const leastMs = Math.max(baseMs, askedMs)
@@ -237,7 +239,7 @@ function nothing (): void {}
 
 async function readBody (reader: Reader | undefined, error: { body: string }): Promise<void> {
   const decoder = new TextDecoder()
-  for (let chunk; reader && error.body.length < MAX_BODY_LENGTH && !(chunk = await reader.read()).done;) {
+  for (let chunk; reader && error.body.length < MAX_BODY_LENGTH && !(chunk = await reader.read()).done;) { // eslint-disable-line no-unmodified-loop-condition
     error.body = (error.body + decoder.decode(chunk.value, { stream: true })).slice(0, MAX_BODY_LENGTH)
   }
 }

@@ -18,8 +18,11 @@ export interface RequestTarget {
   request (lastEventId: string): Promise<{ url: string, headers: Headers, body?: unknown }>
 }
 
-/** What is given, or what its function gives. */
-export function valueOf<T> (value: PerAttempt<T>): T | Promise<T> {
+/** Tags of what `fetch` takes as a body by itself: String, URLSearchParams, FormData and File, Blob, ReadableStream, buffers and their views. */
+const BODY = /t (S|U|F|Bl|R|.*Buf|.+Arr|D.*w)/
+
+/** What is given, or what its function gives. Never throws: of several that fail, each must be waited for. */
+export async function valueOf<T> (value: PerAttempt<T>): Promise<T> {
   return typeof value === 'function' ? (value as () => T | Promise<T>)() : value
 }
 
@@ -43,7 +46,7 @@ export function createTarget (url: PerAttempt<Href>, options: RequestOptions): R
         setDefault('accept', 'text/event-stream')
         // As its UTF-8 bytes: `Headers` take one byte for each character and no more.
         if (lastEventId) headers.set('last-event-id', unescape(encodeURIComponent(lastEventId)))
-        const isJSON = content !== undefined && (options.isJSON || Array.isArray(content) || String(content) === '[object Object]')
+        const isJSON = content !== undefined && (options.isJSON || !BODY.test({}.toString.call(content)))
         if (isJSON) setDefault('content-type', 'application/json')
         return { url: hrefOf(href as Href), headers, body: isJSON ? JSON.stringify(content) : content }
       } catch (error) {

@@ -1,6 +1,8 @@
 import { getEventListeners } from 'node:events'
 import t, { type Test } from 'tap'
 import { connect, type ConnectOptions, type Fetch, type StreamState } from '../../lib/client.js'
+// Loaded when the first stream is refused: its loading would look like something that is left.
+import '../../lib/client/refresh.js'
 import { deferred, until } from '../support/sources.js'
 import { observe, serveRaw, settle, type Observed, type RawServer } from './servers.js'
 
