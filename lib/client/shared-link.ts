@@ -73,7 +73,7 @@ export const openLink: OpenLink = (target, options, host, core) => {
   const { share, body, initialLastEventId = '' } = options
   let name = share as string
   if (share === true) {
-    if (target.href === undefined || body !== undefined) throw new TypeError('share: a name is needed where a function gives the URL, or with a body')
+    if (target.href === undefined || body !== undefined) throw new TypeError('share needs a name: a function gives the URL, or there is a body')
     const { document, location } = globalThis as unknown as Partial<Surroundings>
     const base = document?.baseURI ?? location?.href
     name = `${target.method} ${base ? new URL(target.href, base).href : target.href}`
@@ -135,11 +135,9 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
       // Before anybody is told: who connects again then is not to join what is over.
       if (isClosed) end()
       each((member) => {
-        if (isClosed) {
-          members.delete(member)
-          for (const item of member.queue.splice(0)) hand(member, item)
-        }
-        member.host.status(...status)
+        if (!isClosed) return member.host.status(...status)
+        for (const item of member.queue.splice(0)) if (members.has(member)) hand(member, item)
+        if (members.delete(member)) member.host.status(...status)
       })
     }
   }
@@ -152,8 +150,7 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
     } else if (type === 'barrier') {
       if (message.by === me) lead()
     } else if (type === 'lead') {
-      follow(message.by, message.id)
-      if (message.status && leader === message.by) heard(['status', ...message.status])
+      follow(message.by, message.id, message.status)
     } else if (type === 'told' && message.by === leader) {
       for (const told of message.told) if (!isOver) heard(told)
     }
@@ -182,7 +179,9 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
       new Proxy({}, { get: (_target, key: keyof LinkOptions) => key === 'initialLastEventId' ? lastEventId : front.options[key] }),
       {
         receive: (...told) => tell(['receive', ...told]),
-        place: (id) => tell(['place', id]),
+        place (id) {
+          if (id !== lastEventId) tell(['place', id])
+        },
         comment: (text) => tell(['comment', text]),
         status (...told) {
           if (isNews(told)) tell(['status', ...told])
@@ -198,8 +197,6 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
 
   /** To all tabs, and to this one. */
   function tell (told: Told): void {
-    // An event tells its place itself.
-    if (told[0] === 'receive' && outbox.at(-1)?.[0] === 'place') outbox.pop()
     // One message for all that one chunk brings.
     if (outbox.push(told[0] === 'status' ? ['status', ...wire(told.slice(1) as unknown as Status)] : told) === 1) queueMicrotask(flush)
     call(told)
@@ -215,15 +212,16 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
   }
 
   /** There is a leader, which goes on after this ID. */
-  function follow (by: string, id: string): void {
+  function follow (by: string, id: string, now?: Status): void {
     if (leaders.has(by)) return
     leaders.add(leader = by)
     const at = recent.lastIndexOf(id)
-    repeated = recent.slice(at + 1)
-    if (at >= 0) return
-    repeated = []
-    recent = [lastEventId = id]
-    each((member) => moveTo(member, id))
+    repeated = at < 0 ? [] : recent.slice(at + 1)
+    if (at < 0) {
+      recent = [lastEventId = id]
+      each((member) => moveTo(member, id))
+    }
+    if (now) heard(['status', ...now])
   }
 
   /** What the leader has told. What its server sends again, since the leader had not seen it, is left out where it was seen. */
