@@ -149,8 +149,17 @@ interface CommonOptions {
    */
   onError?: ((error: StreamError) => void) | undefined
   /**
-   * One connection for all tabs of an origin (and all `connect` of a tab) with the same method and URL, or the same name. See
-   * the README for what is shared. Where there are no Web Locks and BroadcastChannel each has its own connection.
+   * One connection for all tabs of an origin (and all `connect` of a tab) with the same method and URL, or the same name. A name
+   * is needed where a function gives the URL, and with a body. Where there are no Web Locks and BroadcastChannel (without HTTPS
+   * there are none) each has its own connection.
+   *
+   * One tab leads. What the request is made of, and decides about it (`headers`, `body`, `fetch`, `initialLastEventId`,
+   * `shouldRetry`, `onUnauthorized`, …), is that of its oldest `connect`; all else is each one's own. All tabs get the events that
+   * one of them may see: streams of different users need different names.
+   *
+   * Who comes later gets what is sent from then on. With an `initialLastEventId` that is not where the others stand it is
+   * told `sse.gap` first. Nothing makes the connection wait for a slow tab: one that is 4,096 events behind loses those, and
+   * is told `sse.gap` (`'overrun'`) in their place.
    *
    * @defaultValue `false`
    */
