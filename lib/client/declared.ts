@@ -26,7 +26,8 @@ export function resolve (given: Declared | PerAttempt<Href>, options: DeclaredOp
   const base = declared === undefined ? given as PerAttempt<Href> : baseUrl
   const resolveUrl = (url: Href): string => {
     const start = typeof url === 'string' ? url : url.href
-    return withQuery(withParams(declared === undefined ? start : start.replace(/\/$/, '') + declared.path, params), query)
+    // What comes before a declared path is no pattern.
+    return withQuery(declared === undefined ? withParams(start, params) : start.replace(/\/$/, '') + withParams(declared.path, params), query)
   }
   return [
     typeof base === 'function' ? async () => resolveUrl(await base()) : resolveUrl(base),

@@ -186,6 +186,7 @@ t.test('a parameter that is missing, or that would mean another path, is an erro
 t.test('the base of a declared stream is an origin, a prefix, a URL, or a function', async (t) => {
   t.equal(await pathOf(t, '/a', {}, '/api'), '/api/a')
   t.equal(await pathOf(t, '/a', {}, '/api/'), '/api/a')
+  t.equal(await pathOf(t, '/:id', { params: { id: 1 } }, '/:id/*'), '/:id/*/1', 'it is no pattern')
   const server = await serveRaw(t, (request) => request.respond(204))
   const A = defineStream({ path: '/a', events: SHIPPED })
   for (const baseUrl of [new URL(server.origin), () => server.origin, async () => new URL(`${server.origin}/`)]) await connect(A, { baseUrl }).closed
