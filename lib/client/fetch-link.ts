@@ -77,7 +77,7 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
     const { signal } = controller
     const sentAt = performance.now()
     /** As the server has encoded them: to decode what is none of its work would throw. */
-    const textTypes = new Set<string>()
+    let textTypes: string[] = []
     let reader: Reader | undefined
     let isLive = false
     let placed = lastEventId
@@ -94,7 +94,7 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
       onEvent (event) {
         attempt = 0
         if (event.event === 'sse.end') return end('done')
-        if (event.event !== 'sse.fault') return host.receive(event, textTypes.has(encodeURIComponent(event.event)))
+        if (event.event !== 'sse.fault') return host.receive(event, textTypes.includes(encodeURIComponent(event.event)))
         const { code, message }: Fault = JSON.parse(event.data)
         throw new StreamError('fault', message, undefined, { code })
       },
@@ -106,7 +106,7 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
       },
       onComment (text) {
         const [, name, value] = /^sse-(heartbeat|text): (.*)/.exec(text) ?? []
-        if (name === 'text') value!.split(',').forEach((type) => textTypes.add(type))
+        if (name === 'text') textTypes = value!.split(',')
         else if (name) heartbeat(value!)
         // Not the opening: a heartbeat.
         else attempt = 0
@@ -136,8 +136,8 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
       if (status === 204) return end('done')
       if (status !== 200 || !/^text\/event-stream *(;|$)/i.test(type ?? '')) {
         askedMs = retryAfter(response.headers.get('retry-after'))
-        refusal = new StreamError(status === 200 ? 'content-type' : 'status', `${status} ${type} from ${url}`, undefined, { status, body: '' })
-        return finish(await readBody(reader, refusal as { body: string }))
+        refusal = new StreamError(status === 200 ? 'content-type' : 'status', `${status} ${type} from ${url}: `, undefined, { status, body: '' })
+        return finish(await readBody(reader, refusal as { body: string, message: string }))
       }
       if (!reader) throw new StreamError('unsupported', 'The response has no stream: use another fetch')
       watchdog.limit(stallTimeoutMs ?? 0)
@@ -237,9 +237,11 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
 
 function nothing (): void {}
 
-async function readBody (reader: Reader | undefined, error: { body: string }): Promise<void> {
+async function readBody (reader: Reader | undefined, error: { body: string, message: string }): Promise<void> {
   const decoder = new TextDecoder()
   for (let chunk; reader && error.body.length < MAX_BODY_LENGTH && !(chunk = await reader.read()).done;) { // eslint-disable-line no-unmodified-loop-condition
-    error.body = (error.body + decoder.decode(chunk.value, { stream: true })).slice(0, MAX_BODY_LENGTH)
+    const text = decoder.decode(chunk.value, { stream: true })
+    error.body = (error.body + text).slice(0, MAX_BODY_LENGTH)
+    error.message += text.slice(0, 200)
   }
 }

@@ -18,8 +18,8 @@ export interface RequestTarget {
   request (lastEventId: string): Promise<{ url: string, headers: Headers, body?: unknown }>
 }
 
-/** Tags of what `fetch` takes as a body by itself: String, URLSearchParams, FormData and File, Blob, ReadableStream, buffers and their views. */
-const BODY = /t (S|U|F|Bl|R|.*Buf|.+Arr|D.*w)/
+/** All that `fetch` takes as a body by itself: forms, blobs, streams, buffers and their views. */
+interface Tagged { readonly [Symbol.toStringTag]?: string }
 
 /** What is given, or what its function gives. Never throws: of several that fail, each must be waited for. */
 export async function valueOf<T> (value: PerAttempt<T>): Promise<T> {
@@ -46,7 +46,7 @@ export function createTarget (url: PerAttempt<Href>, options: RequestOptions): R
         setDefault('accept', 'text/event-stream')
         // As its UTF-8 bytes: `Headers` take one byte for each character and no more.
         if (lastEventId) headers.set('last-event-id', unescape(encodeURIComponent(lastEventId)))
-        const isJSON = content !== undefined && (options.isJSON || !BODY.test({}.toString.call(content)))
+        const isJSON = content !== undefined && (options.isJSON || (typeof content !== 'string' && !(content as Tagged)?.[Symbol.toStringTag]))
         if (isJSON) setDefault('content-type', 'application/json')
         return { url: hrefOf(href as Href), headers, body: isJSON ? JSON.stringify(content) : content }
       } catch (error) {

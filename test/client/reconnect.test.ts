@@ -173,7 +173,7 @@ t.test('a refusal tells its status and the beginning of its body', async (t) => 
   const server = await answering(t, refuse(404, { 'content-type': 'application/json' }, '{"message":"größe →"}'))
   const { error } = await verdict(t, server.origin)
   t.match(error, { name: 'StreamError', status: 404, body: '{"message":"größe →"}' })
-  t.equal(error!.message, `404 application/json from ${server.origin}`)
+  t.equal(error!.message, `404 application/json from ${server.origin}: {"message":"größe →"}`)
 
   // The 4096th character is of two bytes.
   const long = await answering(t, refuse(400, {}, 'é'.repeat(100_000)))
