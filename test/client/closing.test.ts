@@ -115,10 +115,15 @@ const PHASES: Phase[] = [
     isConnected: true
   }, {
     name: 'while onUnauthorized is pending',
-    options: () => ({ onUnauthorized: () => never }),
-    reach: async (server) => {
+    options: (_server, seen) => ({
+      onUnauthorized () {
+        seen().history.push('onUnauthorized')
+        return never
+      }
+    }),
+    reach: async (server, { history }) => {
       (await server.next()).respond(401)
-      await settle()
+      await until(() => history.includes('onUnauthorized'))
     },
     requests: 1
   }
