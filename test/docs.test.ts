@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import type { EventEmitter } from 'node:events'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { QueryClient, type FetchQueryOptions } from '@tanstack/query-core'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
@@ -154,6 +155,15 @@ const checks: Record<string, (t: Test, snippet: Snippet) => Promise<void>> = {
       t.match(validate({ event: 'price', data: { symbol: 'ACME', price: '1.5' } }), 'price')
       t.equal(validate({ event: 'new', data: 1 }), undefined)
     }
+  },
+  'Use it in React, in a page, with TanStack Query': async (t, { stepsOf }) => {
+    const { app } = await createApp(t)
+    app.get('/jobs/:id/steps', (_request, reply) => reply.sse([{ event: 'step', data: { percent: 50 } }, { event: 'step', data: { percent: 100 } }]))
+    const origin = await app.listen({ port: 0, host: '127.0.0.1' })
+    const client = new QueryClient()
+    t.strictSame(await client.fetchQuery((stepsOf as (id: number, baseUrl: string) => FetchQueryOptions)(7, origin)),
+      [{ event: 'step', data: { percent: 50 } }, { event: 'step', data: { percent: 100 } }])
+    client.clear()
   },
   'Limit and revoke': async (t, { app }) => {
     t.equal((await app.inject('/feed')).body, OPENING + 'data: "yours"\n\n' + END)
