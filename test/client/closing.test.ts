@@ -6,9 +6,9 @@ import '../../lib/client/refresh.js'
 import { deferred, until } from '../support/sources.js'
 import { observe, serveRaw, settle, type Observed, type RawServer } from './servers.js'
 
-/** What keeps this process going: timers, sockets, and whatever else there is. */
+/** What keeps this process going: timers, sockets, and whatever else there is. Files and ports are those of what loads and compiles modules. */
 function resources (): string[] {
-  return process.getActiveResourcesInfo().sort()
+  return process.getActiveResourcesInfo().filter((name) => !/^(FSReq|MessagePort)/.test(name)).sort()
 }
 
 /** Closes the idle connections that Node keeps for later requests, and those that it opens in place of one that was aborted. */
