@@ -59,11 +59,15 @@ interface Surroundings {
   readonly navigator: {
     readonly locks: { request (name: string, options: { signal: AbortSignal }, callback: () => Promise<void> | undefined): Promise<void> }
   }
-  readonly BroadcastChannel: new (name: string) => {
-    onmessage: ((event: { readonly data: Message }) => void) | null
-    postMessage (message: Message): void
-    close (): void
-  }
+  readonly BroadcastChannel: new (name: string) => Channel
+  readonly addEventListener?: (type: string, listener: () => void, isCapturing: boolean) => void
+  readonly removeEventListener?: (type: string, listener: () => void, isCapturing: boolean) => void
+}
+
+interface Channel {
+  onmessage: ((event: { readonly data: Message }) => void) | null
+  postMessage (message: Message): void
+  close (): void
 }
 
 const hubs = new Map<string, Hub>()
@@ -95,11 +99,10 @@ export const openLink: OpenLink = (target, options, host, core) => {
  * tabs see them in the same order. Where two tabs see less or more of what a leader said last, IDs tell: see `'lead'`.
  */
 function createHub (name: string, first: Member, { openFetchLink, StreamError }: Core): Hub {
-  const { BroadcastChannel, navigator } = globalThis as unknown as Surroundings
-  const me = crypto.randomUUID()
+  const surroundings = globalThis as unknown as Surroundings
+  const { BroadcastChannel, navigator } = surroundings
   const members = new Set<Member>()
-  const channel = new BroadcastChannel(PREFIX + name)
-  const request = new AbortController()
+  /** Those that have led, the present one included. */
   const leaders = new Set<string>()
   /** The member whose options the connection has: the oldest. */
   let front = first
@@ -112,8 +115,10 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
   /** Those that a new leader may be sent again. */
   let repeated: string[] = []
   let outbox: Told[] = []
-  let isOpen = true
-  let isOver = false
+  /** Undefined while this tab takes no part. */
+  let channel: Channel | undefined
+  let request: AbortController | undefined
+  let me = ''
   let release: (() => void) | undefined
 
   const local = {
@@ -142,7 +147,54 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
     }
   }
 
-  channel.onmessage = ({ data: message }) => {
+  listen('addEventListener')
+  enter()
+
+  function listen (method: 'addEventListener' | 'removeEventListener'): void {
+    // A page that is frozen, or kept for «back», may go on to hold the lock, and others would wait for it.
+    for (const type of ['pagehide', 'freeze']) surroundings[method]?.(type, exit, true)
+    for (const type of ['pageshow', 'resume']) surroundings[method]?.(type, enter, true)
+  }
+
+  /** This tab takes part: as a follower, and as the next leader when its turn comes. */
+  function enter (): void {
+    if (request) return
+    const { signal } = request = new AbortController()
+    me = crypto.randomUUID()
+    leader = undefined
+    leaders.clear()
+    // Who leads does not keep them.
+    if (recent.at(-1) !== lastEventId) recent = [lastEventId]
+    channel = new BroadcastChannel(PREFIX + name)
+    channel.onmessage = listenTo
+    post({ type: 'hello' })
+    navigator.locks.request(PREFIX + name, { signal }, () => {
+      if (signal.aborted) return
+      // What the last leader has said may be still under way. What comes after this, nobody takes from it.
+      const barrier = new BroadcastChannel(PREFIX + name)
+      barrier.postMessage({ type: 'barrier', by: me })
+      barrier.close()
+      return new Promise((resolve) => { release = resolve })
+    }).catch(() => {
+      if (signal.aborted || link) return
+      // Locks are there, but not for this page, as in a sandboxed frame: it has a connection of its own.
+      channel?.close()
+      channel = undefined
+      lead()
+    })
+  }
+
+  /** Nothing is left: the next leader, if there is one, goes on. */
+  function exit (): void {
+    link?.close()
+    flush()
+    channel?.close()
+    request?.abort()
+    release?.()
+    channel = request = link = release = undefined
+  }
+
+  function listenTo ({ data: message }: { readonly data: Message }): void {
     const { type } = message
     if (link) {
       if (type === 'hello') post({ type: 'lead', by: me, id: lastEventId, status: wire(status) })
@@ -152,25 +204,9 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
     } else if (type === 'lead') {
       follow(message.by, message.id, message.status)
     } else if (type === 'told' && message.by === leader) {
-      for (const told of message.told) if (!isOver) heard(told)
+      for (const told of message.told) if (channel) heard(told)
     }
   }
-  post({ type: 'hello' })
-
-  navigator.locks.request(PREFIX + name, { signal: request.signal }, () => {
-    if (isOver) return
-    // What the last leader has said may be still under way. What comes after this, nobody takes from it.
-    const barrier = new BroadcastChannel(PREFIX + name)
-    barrier.postMessage({ type: 'barrier', by: me })
-    barrier.close()
-    return new Promise((resolve) => { release = resolve })
-  }).catch(() => {
-    if (isOver || link) return
-    // Locks are there, but not for this page, as in a sandboxed frame: it has a connection of its own.
-    isOpen = false
-    channel.close()
-    lead()
-  })
 
   function lead (): void {
     post({ type: 'lead', by: me, id: lastEventId })
@@ -208,7 +244,7 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
   }
 
   function post (message: Message): void {
-    if (isOpen) channel.postMessage(message)
+    channel?.postMessage(message)
   }
 
   /** There is a leader, which goes on after this ID. */
@@ -292,20 +328,13 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
     if (member.id !== id) enqueue(member, member.id ? gap('evicted', member.id, id) : [undefined, id])
   }
 
-  /** Nothing is left: the next leader, if there is one, goes on. */
   function end (): void {
-    if (isOver) return
-    isOver = true
-    hubs.delete(name)
-    link?.close()
-    flush()
-    isOpen = false
-    channel.close()
-    request.abort()
-    release?.()
+    if (hubs.get(name) === hub) hubs.delete(name)
+    listen('removeEventListener')
+    exit()
   }
 
-  return {
+  const hub: Hub = {
     join (member) {
       const leave = (): boolean => {
         const isMember = members.delete(member)
@@ -328,6 +357,7 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
       }
     }
   }
+  return hub
 }
 
 /** A status whose error can be posted: as it is, an error loses its fields. */

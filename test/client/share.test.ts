@@ -48,6 +48,8 @@ const PAGE = `<!doctype html><link rel="icon" href="data:,"><script type="module
     stream.on('tick', ({ n }) => report(key, 'event', n))
     stream.on('sse.unknown', (data, { event }) => report(key, 'event', event + ' ' + JSON.stringify(data)))
   }
+  addEventListener('pageshow', ({ persisted }) => { globalThis.isKept = persisted })
+  addEventListener('pagehide', () => { globalThis.isKept = false })
   reportToTest([])
 </script>`
 
@@ -118,6 +120,32 @@ class Tab {
     return await this.page.evaluate(`streams.${key}.lastEventId`)
   }
 
+  /** Goes to another page, and keeps this one for «back». */
+  async leave (): Promise<void> {
+    await this.page.goto(`${this.#world.site.origin}/elsewhere`)
+  }
+
+  /** Goes back to the page as it was left: it is not loaded. */
+  async comeBack (): Promise<void> {
+    await this.page.goBack({ waitUntil: 'commit' })
+    await this.page.waitForFunction('globalThis.isKept')
+  }
+
+  /** Does what makes another tab join, and waits until this one, which leads, has answered it. */
+  async isAsked (join: () => Promise<void>): Promise<void> {
+    const name = JSON.stringify(`fastify-typed-sse/1 GET ${this.#world.site.origin}/ticks`)
+    await this.page.evaluate(`globalThis.answered = new Promise((resolve) => {
+      const channel = new BroadcastChannel(${name})
+      channel.onmessage = ({ data }) => {
+        if (data.type !== 'lead') return
+        channel.close()
+        resolve()
+      }
+    }); null`)
+    await join()
+    await this.page.evaluate('answered')
+  }
+
   async crash (): Promise<void> {
     const crashed = this.page.waitForEvent('crash')
     const session = await this.page.context().newCDPSession(this.page)
@@ -143,6 +171,7 @@ class Site {
     this.context = context
     app.addHook('onRequest', async (_request, reply) => { reply.header('access-control-allow-origin', '*') })
     app.addHook('onResponse', async () => this.world.changes.tell())
+    app.get('/elsewhere', async (_request, reply) => reply.type('text/html').send('<!doctype html><link rel="icon" href="data:,">'))
     app.get('/', async (_request, reply) => reply.type('text/html').send(PAGE))
     for (const [path, content] of files) app.get(path, async (_request, reply) => reply.type('text/javascript').send(content))
     app.get('/ticks', { schema: { events: Ticks } }, (request, reply) => {
@@ -269,7 +298,25 @@ function range (from: number, to: number): number[] {
   return Array.from({ length: to - from + 1 }, (_, index) => from + index)
 }
 
-const browser = await launchChromium(t)
+/** What follows the first event without hole or repeat, unless a gap says between what: as many as there are. */
+function runOf (events: unknown[]): unknown[] {
+  const run = events.slice(0, 1)
+  let n = run[0] as number
+  for (const event of events.slice(1)) {
+    const [, data] = /^sse\.gap (.*)/.exec(String(event)) ?? []
+    if (data === undefined) {
+      run.push(++n)
+    } else {
+      const { requested, resumedAt } = JSON.parse(data) as { requested: string, resumedAt: string }
+      run.push(`sse.gap ${JSON.stringify({ reason: 'evicted', requested: requested.replace(/\d+$/, String(n)), resumedAt })}`)
+      n = Number(resumedAt.split('.')[1])
+    }
+  }
+  return run
+}
+
+// Pages that are left are kept for «back», as they are for people.
+const browser = await launchChromium(t, { ignoreDefaultArgs: ['--disable-back-forward-cache'] })
 if (browser !== null) {
   const site = await Site.open(t, browser)
 
@@ -459,6 +506,54 @@ if (browser !== null) {
     t.strictSame(late.seen().events, [`sse.gap ${JSON.stringify(gap)}`, 6])
   })
 
+  t.test('a page that is kept for «back» leaves the lead to another one, and takes part again when it is back', async (t) => {
+    const world = new World(t, site)
+    const [first, second] = await world.openTabs(2) as [Tab, Tab]
+    for (const tab of [first, second]) {
+      await tab.connect()
+      await world.isLive([tab])
+    }
+    world.publish(2)
+    await world.isAtEnd([first, second])
+    await first.leave()
+    await world.changes.until(() => world.visits.length === 2)
+    t.equal(world.leader, second.id)
+    // What it has is all that there is.
+    await second.isAsked(() => first.comeBack())
+    world.publish()
+    await world.isAtEnd([first, second])
+    t.strictSame(first.seen(), { events: [1, 2, 3], statuses: ['connecting', 'live'], errors: [] })
+    // Now it misses something.
+    const requested = world.ticks.lastEventId
+    await first.leave()
+    world.publish(2)
+    await world.isAtEnd([second])
+    await second.isAsked(() => first.comeBack())
+    const gap = { reason: 'evicted', requested, resumedAt: world.ticks.lastEventId }
+    world.publish()
+    await world.isAtEnd([first, second])
+    t.strictSame(first.seen().events, [1, 2, 3, `sse.gap ${JSON.stringify(gap)}`, 6])
+    t.strictSame(second.seen().events, [1, 2, 3, 4, 5, 6])
+    await first.close()
+    await second.close()
+    t.strictSame(await second.page.evaluate(LOCKS), [])
+  })
+
+  t.test('the only page goes on where it was when it comes «back»', async (t) => {
+    const world = new World(t, site)
+    const tab = await world.openTab()
+    await tab.connect()
+    await world.isLive([tab])
+    world.publish(2)
+    await world.isAtEnd([tab])
+    await tab.leave()
+    await world.changes.until(() => world.open === 0)
+    world.publish(2)
+    await tab.comeBack()
+    await world.isAtEnd([tab])
+    t.strictSame(tab.seen(), { events: [1, 2, 3, 4], statuses: ['connecting', 'live', 'reconnecting', 'live'], errors: [] })
+  })
+
   t.test('reconnect() in any page reconnects the one stream', async (t) => {
     const world = new World(t, site)
     const tabs = await world.openTabs(2)
@@ -562,6 +657,10 @@ if (browser !== null) {
           await world.changes.until(() => tab.isReady)
           await join(tab)
         },
+        async back ({ tab }) {
+          await tab.leave()
+          await tab.comeBack()
+        },
         async cut () {
           world.cut()
         }
@@ -569,7 +668,7 @@ if (browser !== null) {
       const names = Object.keys(steps)
       await world.publishDuring(async () => {
         await Promise.all(Array.from({ length: 5 }, () => steps['open']!(all[0]!)))
-        for (let round = 0; round < 10; round++) {
+        for (let round = 0; round < 8; round++) {
           // Two at a time, of two pages: what one does meets the other half done.
           const [one, other] = alive.filter(({ tab }, index) => index === alive.findIndex((stream) => stream.tab === tab)).sort(() => random.below(3) - 1)
           await Promise.all([one, other].map((stream) => steps[alive.length < 4 || !stream ? 'open' : random.pick(names)]!(stream!)))
@@ -580,7 +679,7 @@ if (browser !== null) {
       for (const { tab, key } of alive) await world.isAtEnd([tab], key)
       for (const { tab, key } of all) {
         const { events } = tab.seen(key)
-        t.strictSame(events, events.length === 0 ? [] : range(events[0] as number, events.at(-1) as number), `${tab.id} ${key}: ${events.length}`)
+        t.strictSame(events, runOf(events), `${tab.id} ${key}: ${events.length}`)
       }
       await world.changes.until(() => world.open === 1)
     })

@@ -1,6 +1,6 @@
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { chromium, type Browser } from 'playwright-core'
+import { chromium, type Browser, type LaunchOptions } from 'playwright-core'
 import type { Test } from 'tap'
 import { requirePart } from './parts.js'
 
@@ -42,10 +42,10 @@ function isExecutable (path: string): boolean {
 }
 
 /** A headless Chromium, closed at the end of the test. Without one the test skips, and this gives null. */
-export async function launchChromium (t: Test): Promise<Browser | null> {
+export async function launchChromium (t: Test, options: LaunchOptions = {}): Promise<Browser | null> {
   const executablePath = findChromium()
   if (!requirePart(t, 'Chromium (install it, or set CHROMIUM_PATH)', executablePath !== null)) return null
-  const browser = await chromium.launch({ executablePath: executablePath!, args: ARGS, headless: true })
+  const browser = await chromium.launch({ executablePath: executablePath!, args: ARGS, headless: true, ...options })
   t.teardown(() => browser.close())
   return browser
 }
