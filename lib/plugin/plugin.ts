@@ -11,6 +11,7 @@ import { resolvePluginOptions } from './options.js'
 import { createReplyMethod } from './reply.js'
 import { StreamRoutes } from './route.js'
 import { drain } from './shutdown.js'
+import { UnusedConnections } from './unused-connections.js'
 import type { SSEApi, SSEPluginOptions } from './types.js'
 
 /** How long an evicted client may take to receive the end of its stream. */
@@ -35,6 +36,8 @@ async function registerSSE (app: FastifyInstance, given: SSEPluginOptions): Prom
     warn: (error, message) => app.log.warn({ err: error }, message)
   })
 
+  const unused = new UnusedConnections(app.server)
+
   app.decorateReply('sse', sse as FastifyReply['sse'])
   app.decorate('sse', createApi(hub, channels))
   app.addHook('onRoute', function (route) {
@@ -46,6 +49,7 @@ async function registerSSE (app: FastifyInstance, given: SSEPluginOptions): Prom
   })
   app.addHook('preClose', async () => {
     await drain(app, hub, sessions, () => channels.flush())
+    unused.close()
   })
   app.addHook('onClose', async () => {
     channels.dispose()

@@ -42,6 +42,39 @@ t.test('close ends open streams in order, each with a reconnection time of its o
   t.strictSame(app.sse.stats(), { open: 0, sources: 0, opened: 20, events: 20, closed: { shutdown: 20 }, channels: {} })
 })
 
+t.test('connections that have sent nothing do not hold up close', async (t) => {
+  const { app } = await createApp(t)
+  let port = 0
+  let during: Awaited<ReturnType<typeof rawConnect>> | undefined
+  // After the plugin's own hook, while the server still accepts.
+  app.addHook('preClose', async () => {
+    during = await rawConnect(t, port, '')
+  })
+  port = (await listen(app)).port
+  const before = await rawConnect(t, port, '')
+  await app.close()
+  await Promise.all([before, during!].map((socket) => until(() => socket.destroyed || socket.readableEnded)))
+})
+
+t.test('a stream that Node\'s fetch has left does not hold up close', async (t) => {
+  const { app } = await createApp(t)
+  app.get('/', (_request, reply) => reply.sse(async function * ({ signal }) {
+    yield { data: 1 }
+    await forever(signal)
+  }))
+  const { origin } = await listen(app)
+  let connections = 0
+  app.server.on('connection', () => { connections++ })
+  const controller = new AbortController()
+  const response = await fetch(origin, { signal: controller.signal })
+  await response.body!.getReader().read()
+  controller.abort()
+  // The one that fetch opens in its place.
+  await until(() => connections === 2)
+  await app.close()
+  t.strictSame(app.sse.stats().closed, { 'client-left': 1 })
+})
+
 t.test('a source that cleans up takes its time before onClose hooks run', async (t) => {
   const { app } = await createApp(t)
   const steps: string[] = []
