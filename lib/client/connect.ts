@@ -77,7 +77,7 @@ function openLink (given: PerAttempt<Href> | Declared, options: LinkOptions, hos
     const loaded = code.then((module) => {
       if (!isClosed) link = open(module)
     }).catch((error: unknown) => {
-      host.status('closed', 0, 'unsupported', new StreamError('unsupported', String(error), error))
+      host.status('closed', 0, 'request', new StreamError('request', String(error), error))
     })
     const later = (method: keyof Link) => (argument?: unknown): void => {
       // At once when it can be: what has failed is given nothing more.

@@ -9,9 +9,10 @@
  * - `'too-large'`: an event is over `maxEventBytes`
  * - `'invalid'`: data that is not JSON, or that `validate` has refused
  * - `'fault'`: the server's source has failed (`sse.fault`), see `code`
- * - `'request'`: there is no request to send: `url`, `headers` or `body` failed
+ * - `'request'`: there is no request to send: `url`, `headers` or `body` failed, which is retried; or a parameter is missing, or a part of
+ *   the client cannot be loaded
  * - `'unsupported'`: this platform cannot read the stream
- * - `'handler'`: a callback of the application has failed; the stream goes on
+ * - `'handler'`: a callback of the application has failed; the stream goes on, unless it was `shouldRetry`
  */
 export type StreamErrorKind =
   'network' | 'ended' | 'stalled' | 'status' | 'content-type' | 'too-large' | 'invalid' | 'fault' | 'request' | 'unsupported' | 'handler'

@@ -346,7 +346,7 @@ t.test('where a function gives the URL, and with a body, a name is needed', asyn
   const server = new Server()
   for (const [url, options] of [[() => TICKS, {}], [TICKS, { body: { a: 1 } }]] as const) {
     const { kind, message } = (await connect(url as string, { share: true, fetch: server.fetch, onError () {}, ...options }).closed).error!
-    t.strictSame([kind, message], ['unsupported', 'TypeError: share needs a name: a function gives the URL, or there is a body'])
+    t.strictSame([kind, message], ['request', 'TypeError: share needs a name: a function gives the URL, or there is a body'])
     const stream = connect(url as string, { share: t.name, fetch: server.fetch, ...options })
     await until(() => stream.status === 'live')
     stream.close()
