@@ -28,25 +28,29 @@ const files = new Map(buildSync({
   outdir: '/client'
 }).outputFiles.map(({ path, text }) => [`/client/${relative('/client', path)}`, text]))
 
-/** A page that connects when it is told, and reports in one call what happened in one task. */
+/** A page that connects when it is told, and reports in one call what happened in one task. Each report has its number. */
 const PAGE = `<!doctype html><link rel="icon" href="data:,"><script type="module">
   import { connect } from '/client/client.js'
-  let reports = []
+  const all = globalThis.all = []
+  let reported = 0
   const streams = {}
   function report (...what) {
-    if (reports.push(what) > 1) return
-    setTimeout(() => { reportToTest(reports.splice(0)) })
+    if (all.push([all.length, ...what]) > reported + 1) return
+    setTimeout(() => {
+      reportToTest(all.slice(reported))
+      reported = all.length
+    })
   }
   globalThis.streams = streams
   globalThis.open = (key, url, options) => {
     const stream = streams[key] = connect(url, {
       ...options,
-      onStatus: (status, { reason }) => report(key, 'status', reason ? status + ': ' + reason : status),
-      onError: ({ kind, message, status, body, willRetry }) => report(key, 'error', { kind, message, status, body, willRetry })
+      onStatus: (status, { reason }) => report(key, 'statuses', reason ? status + ': ' + reason : status),
+      onError: ({ kind, message, status, body, willRetry }) => report(key, 'errors', { kind, message, status, body, willRetry })
     })
     if (options.onlyConnect) return
-    stream.on('tick', ({ n }) => report(key, 'event', n))
-    stream.on('sse.unknown', (data, { event }) => report(key, 'event', event + ' ' + JSON.stringify(data)))
+    stream.on('tick', ({ n }) => report(key, 'events', n))
+    stream.on('sse.unknown', (data, { event }) => report(key, 'events', event + ' ' + JSON.stringify(data)))
   }
   addEventListener('pageshow', ({ persisted }) => { globalThis.isKept = persisted })
   addEventListener('pagehide', () => { globalThis.isKept = false })
@@ -76,12 +80,17 @@ interface Seen {
   errors: unknown[]
 }
 
+type Told = [key: string, what: keyof Seen, value: unknown]
+type Report = [number: number, ...Told]
+
 /** One page, and all that its streams have told. */
 class Tab {
   readonly id: string
   readonly page: Page
   readonly #world: World
-  #seen = new Map<string, Seen>()
+  #reports: Told[] = []
+  /** What earlier documents of the page have told. */
+  #past: Told[] = []
   isReady = false
 
   constructor (world: World, id: string, page: Page) {
@@ -90,20 +99,15 @@ class Tab {
     this.page = page
   }
 
-  report (reports: Array<[key: string, what: string, value: unknown]>): void {
+  report (reports: Report[]): void {
     this.isReady = true
-    for (const [key, what, value] of reports) {
-      const { events, statuses, errors } = this.seen(key)
-      if (what === 'event') events.push(value)
-      else if (what === 'status') statuses.push(value as string)
-      else errors.push(value)
-    }
+    for (const [number, ...report] of reports) this.#reports[number] = report
     this.#world.changes.tell()
   }
 
   seen (key = 'a'): Seen {
-    let seen = this.#seen.get(key)
-    if (!seen) this.#seen.set(key, seen = { events: [], statuses: [], errors: [] })
+    const seen: Seen = { events: [], statuses: [], errors: [] }
+    for (const [of, what, value] of [...this.#past, ...this.#reports.filter(Boolean)]) if (of === key) (seen[what] as unknown[]).push(value)
     return seen
   }
 
@@ -120,6 +124,11 @@ class Tab {
     return await this.page.evaluate(`streams.${key}.lastEventId`)
   }
 
+  async reload (): Promise<void> {
+    await this.page.reload()
+    this.#past = [...this.#past, ...this.#reports.splice(0)]
+  }
+
   /** Goes to another page, and keeps this one for «back». */
   async leave (): Promise<void> {
     await this.page.goto(`${this.#world.site.origin}/elsewhere`)
@@ -129,6 +138,8 @@ class Tab {
   async comeBack (): Promise<void> {
     await this.page.goBack({ waitUntil: 'commit' })
     await this.page.waitForFunction('globalThis.isKept')
+    // What a page reports while it is being left does not arrive.
+    this.report(await this.page.evaluate('all'))
   }
 
   /** Does what makes another tab join, and waits until this one, which leads, has answered it. */
@@ -257,7 +268,7 @@ class World {
     return [...this.#tabs.values()].some((tab) => tab.id === id)
   }
 
-  report (page: Page, reports: Array<[string, string, unknown]>): void {
+  report (page: Page, reports: Report[]): void {
     this.#tabs.get(page)?.report(reports)
   }
 
@@ -300,15 +311,15 @@ function range (from: number, to: number): number[] {
 
 /** What follows the first event without hole or repeat, unless a gap says between what: as many as there are. */
 function runOf (events: unknown[]): unknown[] {
-  const run = events.slice(0, 1)
-  let n = run[0] as number
-  for (const event of events.slice(1)) {
+  const run: unknown[] = []
+  let n: number | undefined
+  for (const event of events) {
     const [, data] = /^sse\.gap (.*)/.exec(String(event)) ?? []
     if (data === undefined) {
-      run.push(++n)
+      run.push(n = n === undefined ? event as number : n + 1)
     } else {
       const { requested, resumedAt } = JSON.parse(data) as { requested: string, resumedAt: string }
-      run.push(`sse.gap ${JSON.stringify({ reason: 'evicted', requested: requested.replace(/\d+$/, String(n)), resumedAt })}`)
+      run.push(`sse.gap ${JSON.stringify({ reason: 'evicted', requested: n === undefined ? requested : requested.replace(/\d+$/, String(n)), resumedAt })}`)
       n = Number(resumedAt.split('.')[1])
     }
   }
@@ -652,9 +663,7 @@ if (browser !== null) {
         },
         async reload ({ tab }) {
           lose(tab)
-          tab.isReady = false
-          await tab.page.reload()
-          await world.changes.until(() => tab.isReady)
+          await tab.reload()
           await join(tab)
         },
         async back ({ tab }) {
