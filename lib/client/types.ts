@@ -157,9 +157,10 @@ interface CommonOptions {
    * `shouldRetry`, `onUnauthorized`, …), is that of its oldest `connect`; all else is each one's own. All tabs get the events that
    * one of them may see: streams of different users need different names.
    *
-   * Who comes later gets what is sent from then on. With an `initialLastEventId` that is not where the others stand it is
-   * told `sse.gap` first. Nothing makes the connection wait for a slow tab: one that is 4,096 events behind loses those, and
-   * is told `sse.gap` (`'overrun'`) in their place.
+   * Who comes later gets what is sent from then on. With an `initialLastEventId` that is not where the others stand it is told
+   * `sse.gap` first. So is a page that was frozen, or kept for «back», when it has missed something; meanwhile it takes no
+   * part. Nothing makes the connection wait for a slow tab: one that is 4,096 events behind loses those, and is told `sse.gap`
+   * (`'overrun'`) in their place.
    *
    * @defaultValue `false`
    */
