@@ -7,7 +7,7 @@ const MAX_SPREAD_MS = 30_000
 
 /** A reconnection time that can be waited for. */
 export function reconnectionTime (ms: number): number {
-  return Math.min(Math.max(ms, MIN_DELAY_MS), MAX_DELAY_MS)
+  return Math.min(Math.max(ms || 0, MIN_DELAY_MS), MAX_DELAY_MS)
 }
 
 /**
@@ -29,6 +29,6 @@ export function backoff (attempt: number, baseMs: number, leastMs: number): numb
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
  */
 export function retryAfter (value: string | null): number {
-  const ms = /^\d+$/.test(value ?? '') ? +value! * 1000 : Date.parse(value ?? '') - Date.now()
+  const ms = +value! * 1000 || Date.parse(value!) - Date.now()
   return Math.min(Math.max(ms || 0, 0), MAX_DELAY_MS)
 }

@@ -1,5 +1,5 @@
 import type { StreamDefinition } from '../schema/definition.js'
-import { backoff, reconnectionTime } from './backoff.js'
+import { backoff } from './backoff.js'
 import { StreamError } from './error.js'
 import { openFetchLink } from './fetch-link.js'
 import type { Link, LinkHost } from './link.js'
@@ -23,10 +23,9 @@ export interface Core {
   readonly openFetchLink: typeof openFetchLink
   readonly StreamError: typeof StreamError
   readonly backoff: typeof backoff
-  readonly reconnectionTime: typeof reconnectionTime
 }
 
-const core: Core = { openFetchLink, StreamError, backoff, reconnectionTime }
+const core: Core = { openFetchLink, StreamError, backoff }
 
 /**
  * Connects to an event stream, and stays connected until it is over: reconnects, goes on from the last event ID, notices
@@ -56,8 +55,8 @@ export function connect (given: any, options: any = {}): EventStream<any> {
 
 function openLink (given: PerAttempt<Href> | Declared, options: LinkOptions, host: LinkHost): Link {
   const { Response, BroadcastChannel, navigator } = surroundings
-  // Without a page there is nothing that a relative URL could be relative to: throws.
-  if (typeof given === 'string' && !surroundings.location && !options.fetch) void new URL(given)
+  // Without a page there is nothing that it could be relative to.
+  if (typeof given === 'string' && !surroundings.location && !options.fetch && !/^\w+:/.test(given)) throw new TypeError(`${given} is no absolute URL`)
   if ((given as Declared).path || options.params || options.query) {
     return openLater(import('./declared.js'), ({ resolve }) => openLink(...resolve(given, options), host))
   }
@@ -74,25 +73,25 @@ function openLink (given: PerAttempt<Href> | Declared, options: LinkOptions, hos
   function openLater<M> (code: Promise<M>, open: (module: M) => Link): Link {
     let isClosed = false
     let link: Link | undefined
-    const loaded = code.then((module) => {
-      if (!isClosed) link = open(module)
+    const names: Array<string | undefined> = []
+    code.then((module) => {
+      if (isClosed) return
+      link = open(module)
+      for (const name of names) link.listen?.(name)
     }).catch((error: unknown) => {
       host.status('closed', 0, 'request', new StreamError('request', String(error), error))
     })
-    const later = (method: keyof Link) => (argument?: unknown): void => {
-      // At once when it can be: what has failed is given nothing more.
-      if (link) link[method]?.(argument as never)
-      else void loaded.then(() => link?.[method]?.(argument as never))
-    }
-    const close = later('close')
     return {
       close () {
         isClosed = true
-        close()
+        link?.close()
       },
-      fail: later('fail'),
-      reconnect: later('reconnect'),
-      listen: later('listen')
+      fail: (error) => link?.fail(error),
+      reconnect: () => link?.reconnect(),
+      listen (name) {
+        names.push(name)
+        link?.listen?.(name)
+      }
     }
   }
 }

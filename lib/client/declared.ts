@@ -22,12 +22,14 @@ export interface DeclaredOptions {
  */
 export function resolve (given: Declared | PerAttempt<Href>, options: DeclaredOptions): [url: PerAttempt<string>, options: object] {
   const declared = typeof given === 'object' && 'path' in given ? given : undefined
-  const { baseUrl = '', params = {}, query } = options
+  const { baseUrl = '', params, query } = options
   const base = declared === undefined ? given as PerAttempt<Href> : baseUrl
   const resolveUrl = (url: Href): string => {
     const start = typeof url === 'string' ? url : url.href
-    // What comes before a declared path is no pattern.
-    return withQuery(declared === undefined ? withParams(start, params) : start.replace(/\/$/, '') + withParams(declared.path, params), query)
+    if (declared === undefined) return withQuery(params === undefined ? start : withParams(start, params), query)
+    // What comes before a declared path is no pattern, and may have a query.
+    const [, before = '', search = ''] = /^([^?#]*)(\?[^#]*)?/.exec(start)!
+    return withQuery(before.replace(/\/+$/, '') + withParams(declared.path, params ?? {}) + search, query)
   }
   return [
     typeof base === 'function' ? async () => resolveUrl(await base()) : resolveUrl(base),
@@ -43,11 +45,13 @@ export function resolve (given: Declared | PerAttempt<Href>, options: DeclaredOp
 /** A URL with its parameters in it: `:name`, perhaps with a pattern and a question mark after it, and `*`. A double colon is a colon. */
 function withParams (url: string, params: Readonly<Record<string, unknown>>): string {
   const [origin] = /^(\w+:)?\/\/[^/]*/.exec(url) ?? ['']
-  const token = /(\/?)(?:::|:(\w+)|\*)/g
+  // Up to the query: a question mark within a pattern, or after a name, is passed over.
+  const token = /(\/?)(?:::|:(\w+)|\*)|[?#]/g
   let done = origin
   let end = token.lastIndex = origin.length
   for (let found; (found = token.exec(url)) !== null; token.lastIndex = end) {
     const [text, slash = '', name = '*'] = found
+    if (text === '?' || text === '#') break
     done += url.slice(end, found.index) + slash
     end = found.index + text.length
     if (text.endsWith('::')) {
@@ -58,7 +62,7 @@ function withParams (url: string, params: Readonly<Record<string, unknown>>): st
     // Otherwise it begins the query.
     const isOptional = name !== '*' && url[end] === '?' && end === url.length - 1
     if (isOptional) end++
-    const value = params[name] ?? ''
+    const value = (Object.hasOwn(params, name) ? params[name] : undefined) ?? ''
     if (value === '' && isOptional) {
       done = done.slice(0, done.length - slash.length)
       continue
@@ -92,5 +96,7 @@ function withQuery (url: string, query: object = {}): string {
     }
   }
   const text = String(search)
-  return text === '' ? url : url + (url.includes('?') ? '&' : '?') + text
+  // A fragment is not sent.
+  const [sent = ''] = url.split('#')
+  return text === '' ? sent : sent + (sent.includes('?') ? '&' : '?') + text
 }

@@ -12,7 +12,7 @@
  * - `'request'`: there is no request to send: `url`, `headers` or `body` failed, which is retried; or a parameter is missing, or a part of
  *   the client cannot be loaded
  * - `'unsupported'`: this platform cannot read the stream
- * - `'handler'`: a callback of the application has failed; the stream goes on, unless it was `shouldRetry`
+ * - `'handler'`: a callback of the application has failed; the stream goes on, unless it was `shouldRetry` or `onUnauthorized`
  */
 export type StreamErrorKind =
   'network' | 'ended' | 'stalled' | 'status' | 'content-type' | 'too-large' | 'invalid' | 'fault' | 'request' | 'unsupported' | 'handler'

@@ -3,6 +3,7 @@ import type { OpenLink } from './connect.js'
 import type { StreamError } from './error.js'
 
 const RECONNECTION_TIME_MS = 1_000
+const MIN_DELAY_MS = 100
 /** A connection that has lived so long was a good one: failures are counted anew. */
 const HEALTHY_MS = 5_000
 /** So many answers in a row that are no stream end it. Which answers, an `EventSource` does not tell. */
@@ -41,13 +42,13 @@ interface Surroundings {
  * Comments, reconnection times, and IDs without an event are not shown: no `onComment`, no stall timeout, and text is known
  * as text from the definition alone. Nothing can be held back: events wait for their reader without a limit.
  */
-export const openLink: OpenLink = (target, options, host, { StreamError, backoff, reconnectionTime }) => {
+export const openLink: OpenLink = (target, options, host, { StreamError, backoff }) => {
   const { EventSource } = globalThis as Surroundings
   const { schemas } = options
   const types = new Set(['sse.end', 'sse.fault', 'sse.gap', ...Object.keys(schemas ?? {})])
   let isRead = schemas !== undefined
   let lastEventId = options.initialLastEventId ?? ''
-  const baseMs = reconnectionTime(options.reconnectionTimeMs ?? RECONNECTION_TIME_MS)
+  const baseMs = Math.max(options.reconnectionTimeMs || RECONNECTION_TIME_MS, MIN_DELAY_MS)
   /** How many attempts in a row have failed, and how many of them lately by being refused. */
   let attempt = 0
   let refusals = 0
@@ -121,9 +122,12 @@ export const openLink: OpenLink = (target, options, host, { StreamError, backoff
     if (event === 'sse.end') return end('done')
     lastEventId = id
     if (event === 'sse.fault') {
-      const { code, message }: Fault = JSON.parse(data)
+      let fault: Partial<Fault> | null = null
+      try {
+        fault = JSON.parse(data)
+      } catch {}
       drop()
-      return failed(new StreamError('fault', message, undefined, { code }))
+      return failed(new StreamError('fault', fault?.message ?? data, undefined, { code: fault?.code }))
     }
     // The keyword of text(), whose module brings TypeBox along.
     host.receive({ event, data, id }, (schemas?.[event] as { 'x-sse-data'?: string } | undefined)?.['x-sse-data'] === 'text')

@@ -1,10 +1,11 @@
 import type { Fault } from '../schema/control-events.js'
-import { createDecoder, EventTooLargeError } from '../wire/decode.js'
+import { createDecoder } from '../wire/decode.js'
 import { backoff, reconnectionTime, retryAfter } from './backoff.js'
 import { StreamError } from './error.js'
 import type { Link, LinkHost } from './link.js'
 import type { RequestTarget } from './request.js'
 import type { ConnectOptions, Fetch } from './types.js'
+import { refresh } from './refresh.js'
 import { createWatchdog } from './watchdog.js'
 
 const RECONNECTION_TIME_MS = 1_000
@@ -95,8 +96,11 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
         attempt = 0
         if (event.event === 'sse.end') return end('done')
         if (event.event !== 'sse.fault') return host.receive(event, textTypes.includes(encodeURIComponent(event.event)))
-        const { code, message }: Fault = JSON.parse(event.data)
-        throw new StreamError('fault', message, undefined, { code })
+        let fault: Partial<Fault> | null = null
+        try {
+          fault = JSON.parse(event.data)
+        } catch {}
+        throw new StreamError('fault', fault?.message ?? event.data, undefined, { code: fault?.code })
       },
       onId (id) {
         lastEventId = id
@@ -136,10 +140,10 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
       if (status === 204) return end('done')
       if (status !== 200 || !/^text\/event-stream *(;|$)/i.test(type ?? '')) {
         askedMs = retryAfter(response.headers.get('retry-after'))
-        refusal = new StreamError(status === 200 ? 'content-type' : 'status', `${status} ${type} from ${url}: `, undefined, { status, body: '' })
+        refusal = new StreamError(status === 200 ? 'content-type' : 'status', `${status} ${type ?? ''} from ${url.split('?')[0]}: `, undefined, { status, body: '' })
         return finish(await readBody(reader, refusal as { body: string, message: string }))
       }
-      if (!reader) throw new StreamError('unsupported', 'The response has no stream: use another fetch')
+      if (!reader) throw new StreamError('unsupported', 'No stream in the response: use another fetch')
       watchdog.limit(stallTimeoutMs ?? 0)
       heartbeat(response.headers.get('sse-heartbeat'))
       hasRefreshed = false
@@ -175,9 +179,9 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
       current = undefined
       failed(error instanceof StreamError
         ? error
-        : new StreamError(error instanceof EventTooLargeError ? 'too-large' : 'network', String(error), error), sentAt)
-        // The application's shouldRetry has failed.
-        .catch((error: unknown) => end('handler', new StreamError('handler', String(error), error)))
+        : new StreamError(error instanceof RangeError ? 'too-large' : 'network', String(error), error), sentAt)
+        // The application's shouldRetry or onUnauthorized has failed.
+        .catch((error: unknown) => fail(new StreamError('handler', String(error), error)))
     }
   }
 
@@ -188,17 +192,16 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
     // 401 or 403.
     if (onUnauthorized && !hasRefreshed && (status | 2) === 403) {
       hasRefreshed = true
-      const { refresh } = await import('./refresh.js')
-      if (await refresh(onUnauthorized, error, sentAt)) return openUnlessOpen()
+      if (await refresh(onUnauthorized, error, sentAt) !== false) return openUnlessOpen()
       if (isOver || current) return
     }
     attempt++
-    error.willRetry = options.shouldRetry?.(error, attempt) ?? (
+    error.willRetry = await options.shouldRetry?.(error, attempt) ?? (
       /^(network|ended|stalled|request|status(408|425|429|5..))$/.test(kind + (status || '')) &&
       // What is not safe may have been done already.
       (/^(GET|QUERY)$/.test(target.method) || !!lastEventId || kind === 'request'))
     if (isOver || current) return
-    if (!error.willRetry) return end(kind, error)
+    if (!error.willRetry) return fail(error)
     const leastMs = Math.max(baseMs, askedMs)
     askedMs = 0
     notBefore = Date.now() + leastMs
@@ -219,11 +222,13 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
     host.status('closed', attempt, reason, error)
   }
 
+  function fail (error: StreamError): void {
+    end(error.kind, error)
+  }
+
   return {
     close,
-    fail (error) {
-      end(error.kind, error)
-    },
+    fail,
     reconnect () {
       clearTimeout(timer)
       const old = current

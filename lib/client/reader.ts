@@ -19,6 +19,8 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
   let lastEventId = options.initialLastEventId ?? ''
   let state: StreamState = { status: 'connecting', attempt: 0 }
   let isClosed = false
+  /** Whether it has never been connected. */
+  let isNew = true
   /** Until there is somebody to read, everything waits; after that, for an iteration alone. */
   let isHandled = false
   let isIterated = false
@@ -28,6 +30,7 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
   let resolveClosed!: (state: StreamState) => void
   const closed = new Promise<StreamState>((resolve) => { resolveClosed = resolve })
 
+  signal?.addEventListener('abort', close)
   const link = open({
     receive (raw, isText) {
       const { event, data, id } = raw
@@ -55,18 +58,18 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
     room: () => waiting.length < MAX_WAITING ? undefined : new Promise((resolve) => { onRoom = resolve })
   })
   if (signal?.aborted) close()
-  else signal?.addEventListener('abort', close)
 
   function setState (status: StreamState['status'], attempt: number, reason?: StreamState['reason'], error?: StreamError): void {
     if (state.status === 'closed' || (status === state.status && reason === state.reason && status !== 'connecting' && !error)) return
+    isNew &&= status !== 'live'
     const next = state = { status, attempt, reason, delayMs: error?.delayMs, error }
     if (status === 'closed') {
       signal?.removeEventListener('abort', close)
       resolveClosed(next)
       wake()
     }
-    // An iteration throws the last one.
-    if (error && (onError || (status === 'closed' && handlers.size && !isIterated))) report(error)
+    // An iteration throws the last one. And who has never been connected is to see why.
+    if (error && (onError || (status === 'closed' ? handlers.size && !isIterated : attempt === 1 && isNew))) report(error)
     // onError may have closed it.
     if (state === next) call(() => onStatus?.(status, next))
   }
@@ -107,8 +110,7 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
   }
 
   /** Calls what the application has given; what it throws, or rejects with, is reported. */
-  function call (callback: () => unknown): void {
-    const failed = (cause: unknown): void => report(new StreamError('handler', `Callback: ${cause}`, cause))
+  function call (callback: () => unknown, failed: (cause: unknown) => void = (cause) => report(new StreamError('handler', `Callback: ${cause}`, cause))): void {
     try {
       (callback() as PromiseLike<unknown> | undefined)?.then?.(undefined, failed)
     } catch (cause) {
@@ -117,11 +119,7 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
   }
 
   function report (error: StreamError): void {
-    try {
-      (onError ?? console.error)(error)
-    } catch (cause) {
-      console.error(cause)
-    }
+    call(() => (onError ?? console.error)(error), console.error)
   }
 
   async function next (): Promise<IteratorResult<ReceivedEvent, undefined>> {
@@ -150,17 +148,13 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
       const entry = [name, handler] as const
       handlers.add(entry)
       link.listen?.(name)
-      if (!isHandled && !isIterated) {
-        // After the other handlers that are added in this turn.
-        queueMicrotask(() => {
-          if (isHandled) return
-          isHandled = true
-          for (const event of isIterated ? [...waiting] : waiting.splice(0)) dispatch(event)
-          onRoom?.()
-        })
-      } else {
+      // After the other handlers that are added in this turn.
+      queueMicrotask(() => {
+        if (isHandled) return
         isHandled = true
-      }
+        for (const event of isIterated ? [...waiting] : waiting.splice(0)) dispatch(event)
+        onRoom?.()
+      })
       return () => {
         handlers.delete(entry)
       }
@@ -170,7 +164,7 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
     },
     close,
     [Symbol.asyncIterator] () {
-      if (isIterated && state.status !== 'closed') throw new TypeError('Iterated over already: use on(), or connect again')
+      if (isIterated && state.status !== 'closed') throw new TypeError('Iterated over already: use on()')
       isIterated = true
       link.listen?.()
       return {

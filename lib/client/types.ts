@@ -119,7 +119,9 @@ interface CommonOptions {
    */
   stallTimeoutMs?: number | undefined
   /**
-   * Largest event, in bytes. The stream ends with an error (`'too-large'`) past it.
+   * Largest event. The stream ends with an error (`'too-large'`) past it.
+   *
+   * Bytes; text that is not ASCII counts for less, a character for one or two.
    *
    * @defaultValue `16_777_216`
    */
@@ -145,9 +147,10 @@ interface CommonOptions {
   /**
    * Told of each error: those after which the stream connects again (`willRetry`), the one that ends it, and what a handler threw.
    *
-   * @defaultValue an error that nothing else tells of (what a handler threw; the end of a stream that is not iterated over) is logged with `console.error`
+   * @defaultValue what nothing else tells of is logged with `console.error`: what a handler threw, the end of a stream that is not iterated
+   * over, and the first failure of one that has never been connected
    */
-  onError?: ((error: StreamError) => void) | undefined
+  onError?: ((error: StreamError) => unknown) | undefined
   /**
    * One connection for all tabs of an origin (and all `connect` of a tab) with the same method and URL, or the same name. A name
    * is needed where a function gives the URL, and with a body. Where there are no Web Locks and BroadcastChannel (without HTTPS

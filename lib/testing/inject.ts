@@ -1,7 +1,7 @@
 import { STATUS_CODES, type OutgoingHttpHeaders, type ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import type { InjectOptions } from 'fastify'
-import { SSEError } from '../errors.js'
+import { show, SSEError } from '../errors.js'
 import { realTimers } from '../time/real-timers.js'
 import { StreamReader } from './reader.js'
 import { toRequest, type InjectedRequest } from './request.js'
@@ -72,6 +72,7 @@ export interface InjectSSEOptions extends Omit<InjectOptions,
  */
 export async function injectSSE<D = unknown> (app: InjectableApp, options: InjectSSEOptions | string): Promise<InjectedStream<D>> {
   const { lastEventId, timeoutMs = TIMEOUT_MS, signal, ...request } = typeof options === 'string' ? { url: options } : options
+  if (typeof app?.inject !== 'function') throw new TypeError(`injectSSE needs a Fastify application, but was given ${show(app)}. If that is a promise of one, await it.`)
   checkTimeout(timeoutMs)
   signal?.throwIfAborted()
   const injected = toRequest(request, String(lastEventId ?? ''))
@@ -119,7 +120,9 @@ function answered (app: InjectableApp, { label, options, body }: InjectedRequest
           "FakeTimers.install({ toNotFake: ['nextTick', 'queueMicrotask'] }), jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask'] })."))
       }
     })
-    void Promise.resolve(app.inject({ ...options, payload: body, payloadAsStream: true })).then(resolve, reject).finally(() => {
+    // What it throws rejects as well, and the clock stops.
+    const answer = async (): Promise<InjectedResponse> => app.inject({ ...options, payload: body, payloadAsStream: true })
+    void answer().then(resolve, reject).finally(() => {
       realTimers.clearTimeout(timer)
       signal?.removeEventListener('abort', onAbort)
     })

@@ -25,9 +25,9 @@ export interface DecoderOptions {
    */
   lastEventId?: string | undefined
   /**
-   * Most that is kept of an event: the bytes of its `data` lines, each with its field name and one for its line end, and
-   * of the line being read, whatever it is. Past it, `push` throws {@link EventTooLargeError}. A byte that is not UTF-8
-   * counts for up to three.
+   * Most that is kept of an event: its `data` lines, each with its field name and one for its line end, and the line being
+   * read, whatever it is. Past it, `push` throws a RangeError: the stream cannot be read on, nor would it help to ask for it
+   * again. UTF-16 code units: a byte each of ASCII, and never more than the bytes.
    *
    * @defaultValue no limit
    */
@@ -49,16 +49,6 @@ export interface Decoder {
   readonly lastEventId: string
 }
 
-/** An event over `maxEventBytes`: the stream cannot be read on, nor would it help to ask for it again. */
-export class EventTooLargeError extends Error {
-  /** @param limit bytes */
-  constructor (limit: number) {
-    super(`An event is over ${limit} bytes: raise maxEventBytes`)
-  }
-}
-
-const utf8 = new TextEncoder()
-
 /**
  * Reads one response: bytes, cut anywhere, into events.
  *
@@ -73,8 +63,8 @@ export function createDecoder (options: DecoderOptions): Decoder {
   let isClosed = false
   // Only ever appended to until its line ends: any look inside copies all of it, once for each chunk.
   let openLine = ''
-  let lineBytes = 0
-  let dataBytes = 0
+  let lineLength = 0
+  let dataLength = 0
   let data: string[] = []
   let event = ''
   let id = initialId
@@ -84,21 +74,19 @@ export function createDecoder (options: DecoderOptions): Decoder {
     if (isClosed) return
     const text = decoder.decode(chunk, { stream: true })
     if (!text) return
-    // Its bytes are counted then.
-    const isASCII = /^[\0-\x7f]*$/.test(text)
     const lines = (isAfterCR && text[0] === '\n' ? text.slice(1) : text).split(/\r\n?|\n/)
     isAfterCR = text.endsWith('\r')
     let left = lines.length
     try {
       for (const line of lines) {
         if (isClosed) break
-        lineBytes += isASCII ? line.length : utf8.encode(line).length
-        if (dataBytes + lineBytes > limit) throw new EventTooLargeError(limit)
+        lineLength += line.length
+        if (dataLength + lineLength > limit) throw new RangeError(`An event is over ${limit} bytes: raise maxEventBytes`)
         openLine = openLine ? openLine + line : line
         if (--left) {
           readLine(openLine)
           openLine = ''
-          lineBytes = 0
+          lineLength = 0
         }
       }
     } catch (error) {
@@ -112,7 +100,7 @@ export function createDecoder (options: DecoderOptions): Decoder {
     const [, field, value = ''] = /^([^:]*):? ?([^]*)/.exec(line)!
     if (field === 'data') {
       data.push(value)
-      dataBytes += lineBytes + 1
+      dataLength += lineLength + 1
     } else if (field === 'event') {
       event = value
     } else if (field === 'id') {
@@ -130,7 +118,7 @@ export function createDecoder (options: DecoderOptions): Decoder {
     const hasData = data.length
     data = []
     event = ''
-    dataBytes = 0
+    dataLength = 0
     if (id !== lastEventId) {
       lastEventId = id
       onId?.(id)

@@ -457,7 +457,7 @@ t.test('onUnauthorized that gives false, or fails, ends the stream', async (t) =
   const cause = new Error('no network')
   for (const onUnauthorized of [async () => { throw cause }, () => { throw cause }]) {
     const failed = await verdict(t, (await answering(t, refuse(401))).origin, { onUnauthorized })
-    t.match(failed, { status: 'closed', error: { status: 401, willRetry: false } })
+    t.match(failed, { status: 'closed', error: { kind: 'handler', willRetry: false } })
     t.equal(failed.error?.cause, cause)
   }
 })
