@@ -594,13 +594,10 @@ if (browser !== null) {
     await world.isLive(tabs, 'a')
     await world.isLive(tabs, 'b')
     t.equal(world.open, 2)
-    console.error('X', performance.now())
     // Without a name it is the URL that a page would ask for.
     await tabs[0]!.connect('c', {}, 'ticks?c')
     await tabs[1]!.connect('c', {}, `${site.origin}/ticks?c`)
-    console.error('Y', performance.now(), tabs.map(x => x.seen('c').statuses))
     await world.isLive(tabs, 'c')
-    console.error('Z', performance.now())
     t.equal(world.open, 3)
   })
 
