@@ -58,8 +58,10 @@ export interface Decoder {
  */
 export function createDecoder (options: DecoderOptions): Decoder {
   const { onEvent, onComment, onRetry, onId, lastEventId: initialId = '', maxEventBytes: limit = Infinity } = options
-  const decoder = new TextDecoder()
-  let isAfterCR = false
+  // Node 24 takes away a second mark as well when the first one ends a chunk.
+  const decoder = new TextDecoder(undefined, { ignoreBOM: true })
+  /** What does not belong to the text when the next chunk begins with it. */
+  let skipped = '\ufeff'
   let isClosed = false
   // Only ever appended to until its line ends: any look inside copies all of it, once for each chunk.
   let openLine = ''
@@ -74,8 +76,8 @@ export function createDecoder (options: DecoderOptions): Decoder {
     if (isClosed) return
     const text = decoder.decode(chunk, { stream: true })
     if (!text) return
-    const lines = (isAfterCR && text[0] === '\n' ? text.slice(1) : text).split(/\r\n?|\n/)
-    isAfterCR = text.endsWith('\r')
+    const lines = (text[0] === skipped ? text.slice(1) : text).split(/\r\n?|\n/)
+    skipped = text.endsWith('\r') ? '\n' : ''
     let left = lines.length
     try {
       for (const line of lines) {
