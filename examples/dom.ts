@@ -13,8 +13,7 @@ const Readings = defineEvents({
   warning: text()
 })
 
-// A browser opens connections ahead of need, and the server would wait for them when it closes.
-const app = Fastify({ logger: { level: 'warn' }, forceCloseConnections: true })
+const app = Fastify({ logger: { level: 'warn' } })
 await app.register(ssePlugin, { reconnectionTimeMs: 1000 })
 
 const readings: Channel<EventOf<typeof Readings>> = app.sse.channel('readings', Readings, { backlog: { events: 100 } })

@@ -27,10 +27,7 @@ export interface DemoOptions {
 export async function createDemo ({ secondMs = 1_000, reconnectionTimeMs = 1_000 }: DemoOptions = {}): Promise<FastifyInstance> {
   const requests = await RequestLog.create()
   const app = Fastify({
-    logger: { level: 'warn', stream: process.stderr },
-    // A browser opens connections ahead of need, and Node takes one that has not sent a request yet for a busy one: without
-    // this, app.close() would wait for it. Streams have received their end by then.
-    forceCloseConnections: true
+    logger: { level: 'warn', stream: process.stderr }
   }) as unknown as FastifyInstance
   app.addHook('onClose', () => requests.close())
   app.addHook('onSend', async (request, reply) => {

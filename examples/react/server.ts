@@ -12,8 +12,7 @@ import Fastify from 'fastify'
 import ssePlugin, { type Channel, type EventOf } from 'fastify-typed-sse'
 import { Prices, Visitors } from './events.js'
 
-// A browser opens connections ahead of need, and the server would wait for them when it closes.
-const app = Fastify({ logger: { level: 'warn' }, forceCloseConnections: true }).withTypeProvider<TypeBoxTypeProvider>()
+const app = Fastify({ logger: { level: 'warn' } }).withTypeProvider<TypeBoxTypeProvider>()
 await app.register(ssePlugin, { reconnectionTimeMs: 1000 })
 
 const symbols = ['ACME', 'INIT']

@@ -78,7 +78,9 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
     const { signal } = controller
     const sentAt = performance.now()
     /** As the server has encoded them: to decode what is none of its work would throw. */
-    let textTypes: string[] = []
+    let textTypes: string[] | undefined
+    /** Comments say something of the stream before its first event and `retry`; after that they are the application's. */
+    let isOpening = true
     let reader: Reader | undefined
     let isLive = false
     let placed = lastEventId
@@ -94,8 +96,9 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
       maxEventBytes: options.maxEventBytes ?? MAX_EVENT_BYTES,
       onEvent (event) {
         attempt = 0
+        isOpening = false
         if (event.event === 'sse.end') return end('done')
-        if (event.event !== 'sse.fault') return host.receive(event, textTypes.includes(encodeURIComponent(event.event)))
+        if (event.event !== 'sse.fault') return host.receive(event, !!textTypes?.includes(encodeURIComponent(event.event)))
         let fault: Partial<Fault> | null = null
         try {
           fault = JSON.parse(event.data)
@@ -107,9 +110,10 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
       },
       onRetry (ms) {
         baseMs = reconnectionTime(ms)
+        isOpening = false
       },
       onComment (text) {
-        const [, name, value] = /^sse-(heartbeat|text): (.*)/.exec(text) ?? []
+        const [, name, value] = /^sse-(heartbeat|text): (.*)/.exec(isOpening ? text : '') ?? []
         if (name === 'text') textTypes = value!.split(',')
         else if (name) heartbeat(value!)
         // Not the opening: a heartbeat.

@@ -22,12 +22,12 @@ export interface RequestTarget {
 interface Tagged { readonly [Symbol.toStringTag]?: string }
 
 /** What is given, or what its function gives. Never throws: of several that fail, each must be waited for. */
-export async function valueOf<T> (value: PerAttempt<T>): Promise<T> {
+async function valueOf<T> (value: PerAttempt<T>): Promise<T> {
   return typeof value === 'function' ? (value as () => T | Promise<T>)() : value
 }
 
 /** A URL as text. */
-export function hrefOf (url: Href): string {
+function hrefOf (url: Href): string {
   return String((url as { href?: string }).href ?? url)
 }
 

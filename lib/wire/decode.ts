@@ -43,8 +43,6 @@ export interface Decoder {
   push (chunk: Uint8Array): void
   /** Closes the decoder: nothing is called any more, not even for the rest of the chunk being read. */
   stop (): void
-  /** Whether `stop` was called, or `push` threw. */
-  readonly closed: boolean
   /** What to send as `Last-Event-ID`: the ID of the last block read to its end, event or not. */
   readonly lastEventId: string
 }
@@ -137,7 +135,6 @@ export function createDecoder (options: DecoderOptions): Decoder {
   return {
     push,
     stop,
-    get closed () { return isClosed },
     get lastEventId () { return lastEventId }
   }
 }

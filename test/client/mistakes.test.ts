@@ -50,6 +50,19 @@ t.test('a reconnection time that is no number is the shortest one', async (t) =>
   clock.uninstall()
 })
 
+t.test('a comment of the application after the opening says nothing of the stream', async (t) => {
+  const clock = stopTime(t)
+  const server = await serveRaw(t, (request) => request.open(
+    ': sse-heartbeat: 15000\n\nretry: 1000\n\n', ': sse-heartbeat: 1\n: sse-text: tick\n\n', 'event: tick\ndata: 42\n\n'))
+  const data: unknown[] = []
+  const { stream } = observe(t, server.origin, { validate: (event) => { data.push(event.data); return undefined } })
+  await until(() => data.length > 0)
+  clock.tick(20_000)
+  t.equal(stream.status, 'live')
+  t.strictSame(data, [42])
+  stream.close()
+})
+
 t.test('what connect refuses leaves no stream behind', async (t) => {
   const server = await serveRaw(t, (request) => request.open())
   t.throws(() => connect(server.origin, { signal: new AbortController() as never }), TypeError)

@@ -18,8 +18,7 @@ const step = (percent: number): { event: 'step', data: { percent: number } } => 
 
 /** A server with a job that makes two steps, the second when it is asked to; after them the stream ends, or stays open. And a query client, whose data is gone with the test. */
 async function setUp (t: Test, { ends = true, isAsked }: { ends?: boolean, isAsked?: Promise<void> } = {}): Promise<{ app: FastifyInstance, queryClient: QueryClient, baseUrl: string }> {
-  // Node's fetch connects again, for no request, when one was aborted; the server would wait for it.
-  const { app } = await createApp(t, {}, { forceCloseConnections: true })
+  const { app } = await createApp(t)
   app.get(Steps.path, { schema: Steps.schema }, (_request, reply) => reply.sse(async function * ({ signal }) {
     yield step(50)
     await isAsked
@@ -29,6 +28,17 @@ async function setUp (t: Test, { ends = true, isAsked }: { ends?: boolean, isAsk
   const queryClient = new QueryClient({ defaultOptions: { queries: { retry: false } } })
   t.teardown(() => queryClient.clear())
   return { app, queryClient, baseUrl: (await listen(app)).origin }
+}
+
+/** An observed query whose stream has made its two steps, and is open. */
+async function observed (queryClient: QueryClient, baseUrl: string) {
+  const observer = new QueryObserver(queryClient, {
+    queryKey: ['steps'],
+    queryFn: streamedQuery({ streamFn: ({ signal }) => connect(Steps, { baseUrl, params: { id: 7 }, signal }) })
+  })
+  const stop = observer.subscribe(() => {})
+  await until(() => observer.getCurrentResult().data?.length === 2)
+  return { observer, stop }
 }
 
 t.test('the data of a query are the events of a stream, as they come', async (t) => {
@@ -66,12 +76,7 @@ t.test('a reducer makes what is shown of the events, which are typed', async (t)
 
 t.test('cancelling the query closes the stream, and what has come stays', async (t) => {
   const { app, queryClient, baseUrl } = await setUp(t, { ends: false })
-  const observer = new QueryObserver(queryClient, {
-    queryKey: ['steps'],
-    queryFn: streamedQuery({ streamFn: ({ signal }) => connect(Steps, { baseUrl, params: { id: 7 }, signal }) })
-  })
-  const stop = observer.subscribe(() => {})
-  await until(() => observer.getCurrentResult().data?.length === 2)
+  const { observer, stop } = await observed(queryClient, baseUrl)
   t.equal(app.sse.stats().open, 1)
   await queryClient.cancelQueries({ queryKey: ['steps'] })
   await until(() => app.sse.stats().open === 0)
@@ -81,12 +86,7 @@ t.test('cancelling the query closes the stream, and what has come stays', async 
 
 t.test('a query that nobody observes any more closes its stream', async (t) => {
   const { app, queryClient, baseUrl } = await setUp(t, { ends: false })
-  const observer = new QueryObserver(queryClient, {
-    queryKey: ['steps'],
-    queryFn: streamedQuery({ streamFn: ({ signal }) => connect(Steps, { baseUrl, params: { id: 7 }, signal }) })
-  })
-  const stop = observer.subscribe(() => {})
-  await until(() => observer.getCurrentResult().data?.length === 2)
+  const { stop } = await observed(queryClient, baseUrl)
   stop()
   await until(() => app.sse.stats().open === 0)
   t.match(app.sse.stats(), { opened: 1, closed: { 'client-left': 1 } })
