@@ -50,10 +50,11 @@ app.get('/', async (_request, reply) => reply.type('text/html; charset=utf-8').s
 <p><span id="status" role="status"></span> <button>Reconnect</button></p>
 <table></table>
 <p id="warning"></p>
+<p id="missing" role="status"></p>
 <script type="module">
   import { connect } from './client.js'
 
-  const [status, button, table, warning] = ['#status', 'button', 'table', '#warning'].map((selector) => document.querySelector(selector))
+  const [status, button, table, warning, missing] = ['#status', 'button', 'table', '#warning', '#missing'].map((selector) => document.querySelector(selector))
   const cells = new Map()
 
   const stream = connect('/readings', {
@@ -75,7 +76,7 @@ app.get('/', async (_request, reply) => reply.type('text/html; charset=utf-8').s
     cell.title = id
   })
   stream.on('warning', (text) => { warning.textContent = text })
-  stream.on('sse.gap', ({ reason }) => { warning.textContent = 'Some readings are missing: ' + reason })
+  stream.on('sse.gap', ({ reason }) => { missing.textContent = 'Some readings are missing: ' + reason })
 
   button.onclick = () => stream.reconnect()
 </script>
