@@ -1,5 +1,5 @@
-import { MAX_DELAY_MS } from '../time/delay.js'
-
+/** Timers are 32-bit integers: `setTimeout` fires at once above this. */
+export const MAX_DELAY_MS = 2 ** 31 - 1
 /** Shortest reconnection time: `retry: 0` would be a loop without a pause. */
 const MIN_DELAY_MS = 100
 /** Most that failures add to the reconnection time. */

@@ -1,4 +1,4 @@
-import { MAX_DELAY_MS } from '../time/delay.js'
+import { MAX_DELAY_MS } from './backoff.js'
 
 /** Into how many ticks the limit is divided. */
 const TICKS = 4
