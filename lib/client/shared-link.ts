@@ -148,7 +148,6 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
   }
 
   listen('addEventListener')
-  enter()
 
   function listen (method: 'addEventListener' | 'removeEventListener'): void {
     // A page that is frozen, or kept for «back», may go on to hold the lock, and others would wait for it.
@@ -158,7 +157,7 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
 
   /** This tab takes part: as a follower, and as the next leader when its turn comes. */
   function enter (): void {
-    if (request) return
+    if (request || !members.size) return
     const { signal } = request = new AbortController()
     me = crypto.randomUUID()
     leader = undefined
@@ -171,9 +170,7 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
     navigator.locks.request(PREFIX + name, { signal }, () => {
       if (signal.aborted) return
       // What the last leader has said may be still under way. What comes after this, nobody takes from it.
-      const barrier = new BroadcastChannel(PREFIX + name)
-      barrier.postMessage({ type: 'barrier', by: me })
-      barrier.close()
+      sendBarrier()
       return new Promise((resolve) => { release = resolve })
     }).catch(() => {
       if (signal.aborted || link) return
@@ -182,6 +179,13 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
       channel = undefined
       lead()
     })
+  }
+
+  /** To oneself: when it is heard, so is all that was posted before, by others and to others. */
+  function sendBarrier (): void {
+    const barrier = new BroadcastChannel(PREFIX + name)
+    barrier.postMessage({ type: 'barrier', by: me })
+    barrier.close()
   }
 
   /** Nothing is left: the next leader, if there is one, goes on. */
@@ -330,6 +334,17 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
 
   function end (): void {
     if (hubs.get(name) === hub) hubs.delete(name)
+    link?.close()
+    flush()
+    if (!channel || !release) return quit()
+    // The lock may be faster than messages: who gets it is to have heard first that the stream is over.
+    channel.onmessage = ({ data }) => {
+      if (data.type === 'barrier' && data.by === me) quit()
+    }
+    sendBarrier()
+  }
+
+  function quit (): void {
     listen('removeEventListener')
     exit()
   }
@@ -343,6 +358,7 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
         return isMember
       }
       members.add(member)
+      enter()
       member.host.status(...status)
       moveTo(member, lastEventId)
       return {

@@ -42,6 +42,28 @@ class Locks {
 const locks = new Locks()
 Object.defineProperty(globalThis, 'navigator', { configurable: true, value: { locks } })
 
+/** A BroadcastChannel whose messages are under way for a while. */
+class SlowChannel {
+  static readonly #open = new Set<SlowChannel>()
+  readonly name: string
+  onmessage: ((event: { data: unknown }) => void) | null = null
+
+  constructor (name: string) {
+    this.name = name
+    SlowChannel.#open.add(this)
+  }
+
+  postMessage (data: unknown): void {
+    setImmediate(() => {
+      for (const channel of SlowChannel.#open) if (channel !== this && channel.name === this.name) channel.onmessage?.({ data })
+    })
+  }
+
+  close (): void {
+    SlowChannel.#open.delete(this)
+  }
+}
+
 /** Another tab, which holds the lock of a name and says what it is told to say. */
 class OtherTab {
   readonly heard: Array<{ type: string }> = []
@@ -210,6 +232,25 @@ t.test('a tab that is granted the lock first takes in what the last leader has s
     { type: 'told', told: [['status', 'live', 0, undefined, undefined]] },
     { type: 'told', told: [['receive', { event: 'tick', data: '3', id: '3' }, false]] }
   ])
+})
+
+t.test('a leader whose stream is over keeps the lock until the others have been told, though locks are faster', async (t) => {
+  const server = new Server()
+  t.intercept(globalThis, 'BroadcastChannel', { value: SlowChannel })
+  const { stream } = open(t, { share: t.name, fetch: server.fetch })
+  const request = await server.request(1)
+  await until(() => stream.status === 'live')
+  // Another tab, which is next.
+  const heard: unknown[] = []
+  const channel = new SlowChannel(PREFIX + t.name)
+  t.teardown(() => channel.close())
+  channel.onmessage = ({ data }) => heard.push(...(data as { told?: unknown[] }).told ?? [])
+  const isNext = new Promise<void>((resolve, reject) => {
+    locks.request(PREFIX + t.name, new AbortController(), async () => resolve()).catch(reject)
+  })
+  request.send('event: sse.end\ndata: null\n\n')
+  await isNext
+  t.strictSame(heard, [['status', 'live', 0, undefined, undefined], ['status', 'closed', 0, 'done', undefined]])
 })
 
 t.test('other tabs are told of a chunk in one message, and of an ID only when no event has it', async (t) => {
