@@ -13,6 +13,7 @@ export type {
   BacklogOptions, ChannelMember, ChannelOptions, ChannelStats, EventSource, FamilyOptions, GapAnswer, GapContext, OnGap, Overrun, SnapshotContext,
   SubscribedEvent, SubscribeOptions
 } from './channel/types.js'
+export type { ControlEventType, JSONSchema, Manifest, ManifestEvent, ManifestStream } from './schema/manifest.js'
 export type { OnOptions } from './stream/producers.js'
 export type { StreamStats } from './stream/hub.js'
 export type { Source, StreamContext, StreamHandle, UntypedEvent } from './stream/types.js'

@@ -61,6 +61,11 @@ export class Channels {
     for (const { definition } of this.#declared.values()) definition.compile()
   }
 
+  /** What each channel and family declares. */
+  declared (): Array<{ name: string, schemas: Readonly<Record<string, unknown>> }> {
+    return [...this.#declared].map(([name, { definition: { schemas } }]) => ({ name, schemas }))
+  }
+
   /** By the name that a channel or family was declared with. */
   stats (): Record<string, ChannelStats> {
     return Object.fromEntries([...this.#declared].map(([name, { definition, core, family }]) =>

@@ -3,10 +3,12 @@ import fastifyPlugin from 'fastify-plugin'
 import { Channels } from '../channel/channels.js'
 import { Merge } from '../channel/merge.js'
 import { SSEError } from '../errors.js'
+import type { Manifest } from '../schema/manifest.js'
 import { abortable, on } from '../stream/producers.js'
 import { StreamHub } from '../stream/hub.js'
 import { Http2Sessions } from './http2-sessions.js'
 import { StreamLimits } from './limits.js'
+import { createManifest } from './manifest.js'
 import { resolvePluginOptions } from './options.js'
 import { createReplyMethod } from './reply.js'
 import { StreamRoutes } from './route.js'
@@ -39,11 +41,20 @@ async function registerSSE (app: FastifyInstance, given: SSEPluginOptions): Prom
   const unused = new UnusedConnections(app.server)
 
   app.decorateReply('sse', sse as FastifyReply['sse'])
-  app.decorate('sse', createApi(hub, channels))
+  let isReady = false
+  const manifest = (): Manifest => {
+    if (!isReady) {
+      throw new SSEError('FST_SSE_NOT_READY', 'app.sse.manifest() was called before the application is ready: routes and schemas may still be added. Await app.ready() first.')
+    }
+    return createManifest(routes.declared(), channels.declared())
+  }
+
+  app.decorate('sse', createApi(hub, channels, manifest))
   app.addHook('onRoute', function (route) {
     routes.add(this, route)
   })
   app.addHook('onReady', async () => {
+    isReady = true
     routes.compile()
     channels.compile()
   })
@@ -56,7 +67,7 @@ async function registerSSE (app: FastifyInstance, given: SSEPluginOptions): Prom
   })
 }
 
-function createApi (hub: StreamHub, channels: Channels): SSEApi {
+function createApi (hub: StreamHub, channels: Channels, manifest: () => Manifest): SSEApi {
   return Object.freeze({
     on,
     abortable,
@@ -72,6 +83,7 @@ function createApi (hub: StreamHub, channels: Channels): SSEApi {
       return evicted
     },
     stats: () => ({ ...hub.stats(), channels: channels.stats() }),
+    manifest,
     channel: channels.channel.bind(channels),
     channels: channels.family.bind(channels),
     merge: (...sources: unknown[]) => new Merge(sources)

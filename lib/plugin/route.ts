@@ -8,6 +8,7 @@ import { isText, resolveEvents } from '../schema/events.js'
 import { assertJSONSchema } from '../schema/json-schema.js'
 import type { StreamHost, StreamSettings } from '../stream/host.js'
 import { encodeComment, encodeRetry } from '../wire/encode.js'
+import type { DeclaredRoute } from './manifest.js'
 import { resolveOptions, type ResolvedOptions } from './options.js'
 
 const kRoute = Symbol('sse.route')
@@ -23,19 +24,19 @@ export class StreamRoute implements StreamSettings {
   readonly maxAgeMs: number
   readonly controlEvents: boolean
   /** Event type → schema; null for a route that declares no events. */
-  readonly #schemas: Readonly<Record<string, unknown>> | null
+  readonly schemas: Readonly<Record<string, unknown>> | null
   readonly #compile: () => EventEncoder
   #encoder: EventEncoder | null = null
 
   constructor (options: ResolvedOptions, events: unknown, compile: () => EventEncoder) {
     this.options = options
-    this.#schemas = events === undefined ? null : resolveEvents(events)
+    this.schemas = events === undefined ? null : resolveEvents(events)
     this.heartbeatMs = options.heartbeatMs
     this.stallTimeoutMs = options.stallTimeoutMs
     this.maxAgeMs = options.maxAgeMs
     this.controlEvents = options.controlEvents
     // The heartbeat stands here too since a script of another origin does not see the response header.
-    this.opening = encodeComment(`sse-heartbeat: ${options.heartbeatMs}${textNote(this.#schemas)}`) + encodeRetry(options.reconnectionTimeMs)
+    this.opening = encodeComment(`sse-heartbeat: ${options.heartbeatMs}${textNote(this.schemas)}`) + encodeRetry(options.reconnectionTimeMs)
     this.#compile = compile
   }
 
@@ -46,7 +47,7 @@ export class StreamRoute implements StreamSettings {
 
   /** Whether events that were checked by these schemas may be sent as they are: the route has the same, or none. */
   sends (schemas: Readonly<Record<string, unknown>>): boolean {
-    const own = this.#schemas
+    const own = this.schemas
     return own === null || Object.entries(schemas).every(([eventType, schema]) => own[eventType] === schema)
   }
 
@@ -69,6 +70,7 @@ export class StreamRoute implements StreamSettings {
 export class StreamRoutes {
   readonly #defaults: ResolvedOptions
   readonly #uncompiled: StreamRoute[] = []
+  readonly #declared: Array<{ instance: FastifyInstance, route: RouteOptions, streamRoute: StreamRoute }> = []
   readonly #late = new WeakMap<object, StreamRoute>()
 
   constructor (defaults: ResolvedOptions) {
@@ -84,6 +86,7 @@ export class StreamRoutes {
     if (schema?.events !== undefined) checkEvents(schema.events)
     const streamRoute = new StreamRoute(options, schema?.events, () => buildEncoder(instance, schema?.events, options, route as SerializedRoute))
     this.#uncompiled.push(streamRoute)
+    this.#declared.push({ instance, route, streamRoute })
     // Fastify copies `config` with its symbols, for this route and for the HEAD route that it derives.
     route.config = { ...route.config, [kRoute]: streamRoute } as typeof route.config & object
   }
@@ -91,6 +94,14 @@ export class StreamRoutes {
   /** Builds all checks and serializers. Run when the application is ready: only then all `addSchema` calls are made. */
   compile (): void {
     for (const route of this.#uncompiled.splice(0)) route.compile()
+  }
+
+  /** Those seen when they were registered, as their schemas are now: other plugins may have changed them. */
+  declared (): DeclaredRoute[] {
+    return this.#declared.map(({ instance, route, streamRoute: { schemas, controlEvents } }) => {
+      const { method, url, schema } = route as RouteOptions & { schema?: FastifySchema }
+      return { instance, methods: [method].flat(), url, schema, events: schemas, controlEvents }
+    })
   }
 
   /** The route of a request. */

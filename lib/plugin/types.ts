@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { Validation } from '../schema/encoder.js'
 import type { EventContract, EventMap, EventOf } from '../schema/events.js'
+import type { Manifest } from '../schema/manifest.js'
 import type { StreamStats } from '../stream/hub.js'
 import type { Channel } from '../channel/channel.js'
 import type { ChannelFamily } from '../channel/family.js'
@@ -177,6 +178,16 @@ export interface SSEApi {
   evict (filter: (stream: OpenStream) => boolean): number
   /** What has been counted since the plugin was registered. */
   stats (): SSEStats
+  /**
+   * All streams of the application as plain JSON: what clients and documents are generated from. Routes that were registered
+   * before the plugin was loaded are not in it: await `app.register`.
+   *
+   * Parameters, headers and bodies whose schema is not JSON Schema (a library of its own, with its validator compiler) are left out.
+   *
+   * @throws FST_SSE_NOT_READY before `app.ready()`
+   * @throws FST_SSE_SCHEMA_INVALID for a reference to nothing
+   */
+  manifest (): Manifest
   /**
    * Declares a channel: a named sequence of events that many streams can read.
    *

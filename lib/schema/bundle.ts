@@ -1,5 +1,5 @@
 import { ASSERTION_KEYWORDS, LIST_KEYWORDS, MAP_KEYWORDS, SCHEMA_KEYWORDS, isConstraint } from './json-schema.js'
-import { inner, References, type Raw, type Scope } from './references.js'
+import { inner, isObject, References, type Raw, type Scope } from './references.js'
 
 /**
  * A schema that stands for itself: plain JSON Schema, without `$id`, whose every `$ref` is `#` or `#/$defs/<n>`.
@@ -153,8 +153,4 @@ function mapValues (map: Raw, change: (value: unknown) => Schema): Record<string
   const changed: Record<string, Schema> = Object.create(null)
   for (const [name, value] of Object.entries(map)) changed[name] = change(value)
   return changed
-}
-
-function isObject (value: unknown): value is Raw {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -23,7 +23,7 @@ export type ControlEventType = 'sse.gap' | 'sse.end' | 'sse.fault'
 export interface ManifestStream {
   /**
    * What generated code calls it: the route's `operationId`, else made of method and URL (`GET /orders/:id` is `ordersById`,
-   * `POST /chat` is `postChat`). An identifier in ASCII, unique in the manifest.
+   * `POST /chat` is `postChat`). An identifier, unique in the manifest; like URLs it may have letters of any script.
    */
   readonly name: string
   /** HTTP method, in capitals. */
@@ -60,4 +60,38 @@ export interface ManifestEvent {
   readonly format: 'json' | 'text'
   /** Schema of the data, parsed. */
   readonly schema: JSONSchema
+}
+
+const TEXT = { type: 'string' }
+
+/** What each control event is. */
+export const CONTROL_EVENTS: Manifest['controlEvents'] = {
+  'sse.gap': {
+    format: 'json',
+    schema: {
+      description: 'Some events are missing here.',
+      type: 'object',
+      required: ['reason', 'requested', 'resumedAt'],
+      properties: {
+        reason: { description: 'Why.', type: 'string', enum: ['malformed', 'epoch', 'future', 'evicted', 'overrun'] },
+        requested: { ...TEXT, description: 'The ID that the stream could not go on from; of a long one the first 128 characters.' },
+        resumedAt: { ...TEXT, description: 'The ID after which it goes on.' },
+        channel: { ...TEXT, description: 'Which channel it is about, on a stream that merges several: its name.' },
+        key: { ...TEXT, description: 'The same: its key in its family, if it is of one.' }
+      }
+    }
+  },
+  'sse.end': { format: 'json', schema: { description: 'The stream is over for good.', type: 'null' } },
+  'sse.fault': {
+    format: 'json',
+    schema: {
+      description: 'The stream has failed.',
+      type: 'object',
+      required: ['code', 'message'],
+      properties: {
+        code: { ...TEXT, description: 'A code of fastify-typed-sse (FST_SSE_…), or of the application.' },
+        message: { ...TEXT, description: 'For people.' }
+      }
+    }
+  }
 }

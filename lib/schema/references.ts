@@ -188,7 +188,8 @@ function findAnchor (name: string, schema: unknown, scope: Scope): [unknown, Sco
   return undefined
 }
 
-function idOf (schema: Raw): string | undefined {
+/** The `$id` of a schema, when it is one that others refer to. */
+export function idOf (schema: Raw): string | undefined {
   const id = schema['$id']
   return typeof id === 'string' && !id.startsWith('#') && id !== '' ? trimHash(id) : undefined
 }
@@ -214,6 +215,7 @@ function decode (token: string): string {
   }
 }
 
-function isObject (value: unknown): value is Raw {
+/** Whether a value is an object that is no array. */
+export function isObject (value: unknown): value is Raw {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,0 +1,132 @@
+import type { FastifyInstance, FastifySchema } from 'fastify'
+import { SSEError } from '../errors.js'
+import { isText } from '../schema/events.js'
+import { Hoister, type Hoisted } from '../schema/hoist.js'
+import { assertJSONSchema } from '../schema/json-schema.js'
+import { CONTROL_EVENTS, type ControlEventType, type JSONSchema, type Manifest, type ManifestStream } from '../schema/manifest.js'
+import { streamName } from '../schema/stream-name.js'
+
+/** A route that streams, as it was registered. */
+export interface DeclaredRoute {
+  /** The instance that it was registered on. */
+  readonly instance: FastifyInstance
+  readonly methods: readonly string[]
+  readonly url: string
+  readonly schema: FastifySchema | undefined
+  /** Event type → schema; null for a route that declares no events. */
+  readonly events: Readonly<Record<string, unknown>> | null
+  readonly controlEvents: boolean
+}
+
+/** A channel or family, as it was declared. */
+export interface DeclaredChannel {
+  readonly name: string
+  readonly schemas: Readonly<Record<string, unknown>>
+}
+
+/** What routes describe themselves with, for OpenAPI. */
+interface Described {
+  readonly operationId?: unknown
+  readonly summary?: unknown
+  readonly description?: unknown
+  readonly deprecated?: unknown
+  readonly tags?: unknown
+  readonly query?: unknown
+}
+
+/** Methods that get no stream: what answers HEAD and OPTIONS beside a route, and what clients cannot send. */
+const NOT_STREAMED: ReadonlySet<string> = new Set(['HEAD', 'OPTIONS', 'TRACE', 'CONNECT'])
+
+/**
+ * The manifest of an application.
+ *
+ * @throws FST_SSE_SCHEMA_INVALID for a reference to nothing
+ */
+export function createManifest (routes: readonly DeclaredRoute[], channels: readonly DeclaredChannel[]): Manifest {
+  const streams = routes
+    .flatMap((route) => route.methods.filter((method) => !NOT_STREAMED.has(method)).map((method) => ({ route, method })))
+    .sort((a, b) => compare(a.route.url, b.route.url) || compare(a.method, b.method))
+  const hoister = new Hoister()
+  const names = new Set<string>()
+  const written = streams.map(({ route, method }) => describe(route, method, channels, hoister, names))
+  return { manifest: 1, streams: written.map((write) => write()), controlEvents: structuredClone(CONTROL_EVENTS) }
+}
+
+/** All schemas are taken in before one is written: their names depend on each other. */
+function describe (
+  route: DeclaredRoute, method: string, channels: readonly DeclaredChannel[], hoister: Hoister, names: Set<string>
+): () => ManifestStream {
+  const { instance, url, events, controlEvents } = route
+  const schema = (route.schema ?? {}) as FastifySchema & Described
+  const shared = instance.getSchemas()
+  const name = uniqueName(streamName(method, url, schema.operationId), names)
+  const inputs = Object.entries({ params: schema.params, query: schema.querystring ?? schema.query, headers: schema.headers, body: bodyOf(schema.body) })
+    .map(([member, given]) => [member, takeInput(hoister, `${method} ${url}: ${member}`, given, member, shared)] as const)
+  const data = events === null
+    ? undefined
+    : Object.entries(events).map(([eventType, declared]) =>
+      [eventType, isText(declared) ? 'text' : 'json', hoister.add(eventType, declared, eventType, shared)] as const)
+  const declaring = channels.filter(({ schemas }) => isSame(schemas, events))
+  return () => ({
+    name,
+    method,
+    url,
+    ...(isString(schema.summary) && { summary: schema.summary }),
+    ...(isString(schema.description) && { description: schema.description }),
+    ...(schema.deprecated === true && { deprecated: true as const }),
+    ...(Array.isArray(schema.tags) && { tags: schema.tags.filter(isString) }),
+    ...Object.fromEntries(inputs.flatMap(([member, hoisted]) => hoisted === undefined ? [] : [[member, hoisted.write()]])),
+    ...(data !== undefined && { events: dictionary(data.map(([eventType, format, hoisted]) => [eventType, { format, schema: hoisted.write() }])) }),
+    controlEvents: controlEvents ? Object.keys(CONTROL_EVENTS) as ControlEventType[] : [],
+    ...(declaring.length === 1 && { channel: declaring[0]!.name })
+  })
+}
+
+/** Undefined for what is absent, and for schemas of libraries that a validator compiler of the application understands. */
+function takeInput (hoister: Hoister, where: string, schema: unknown, hint: string, shared: Readonly<Record<string, unknown>>): Hoisted | undefined {
+  if (schema === undefined || schema === null) return undefined
+  try {
+    if (typeof schema !== 'boolean') assertJSONSchema(where, schema)
+    return hoister.add(where, schema, hint, shared)
+  } catch (err) {
+    if (err instanceof SSEError) return undefined
+    throw err
+  }
+}
+
+/** With a schema for each content type, that of JSON. */
+function bodyOf (body: unknown): unknown {
+  if (typeof body !== 'object' || body === null || !('content' in body) || 'type' in body) return body
+  const content = body.content as Record<string, { schema?: JSONSchema } | undefined>
+  const type = Object.keys(content).find((type) => /^application\/(?:.+\+)?json\b/i.test(type))
+  return type === undefined ? undefined : content[type]?.schema
+}
+
+function isSame (schemas: Readonly<Record<string, unknown>>, events: Readonly<Record<string, unknown>> | null): boolean {
+  if (events === null) return false
+  const types = Object.keys(schemas)
+  return types.length === Object.keys(events).length && types.every((eventType) => events[eventType] === schemas[eventType])
+}
+
+function uniqueName (name: string, names: Set<string>): string {
+  let unique = name
+  for (let number = 2; names.has(unique); number++) unique = `${name}${number}`
+  names.add(unique)
+  return unique
+}
+
+function isString (value: unknown): value is string {
+  return typeof value === 'string'
+}
+
+/** By code unit, so that the order depends on no locale. */
+function compare (a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+/** Without a prototype: an event may be called `__proto__`. */
+function dictionary<V> (entries: Iterable<readonly [string, V]>): Record<string, V> {
+  const map: Record<string, V> = Object.create(null)
+  for (const [name, value] of entries) map[name] = value
+  return map
+}

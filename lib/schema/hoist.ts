@@ -1,0 +1,267 @@
+import { LIST_KEYWORDS, MAP_KEYWORDS, SCHEMA_KEYWORDS } from './json-schema.js'
+import type { JSONSchema } from './manifest.js'
+import { idOf, inner, isObject, References, type Raw, type Scope } from './references.js'
+
+/** The dialect of what is hoisted. */
+const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
+
+/** What has a meaning for its place alone: names of places, other dialects' marks, and how this package sends. */
+const DROPPED: ReadonlySet<string> = new Set(['$id', '$anchor', '$schema', '$defs', 'definitions', 'discriminator', 'nullable', 'x-sse-data'])
+
+/** A schema in work: a copy whose `$ref` is a definition, not text. */
+type Draft = boolean | { [keyword: string]: unknown }
+
+/** One schema that has a name. */
+class Definition {
+  /** What it should be called; the name itself once all are known. */
+  name: string
+  draft: Draft = true
+  /** The definition that it turned out to be the same as. */
+  same: Definition | undefined
+
+  constructor (name: string) {
+    this.name = name
+  }
+}
+
+/** A schema that was taken in, not yet written. */
+export interface Hoisted {
+  /** The schema as plain JSON, standing for itself. Call it when all have been taken in: names depend on each other. */
+  write (): JSONSchema
+}
+
+/**
+ * Makes plain, self-contained JSON Schema (draft 2020-12) of a set of schemas: whatever has a name of its own (`$id`, a member of a
+ * TypeBox module, the target of a `$ref`) is moved to `#/$defs/<name>`, and one name means one schema in the whole set.
+ *
+ * What describes a schema (`title`, `description`, `default`, `examples`, own `x-` keywords) is kept.
+ */
+export class Hoister {
+  readonly #definitions: Definition[] = []
+  readonly #index = new Map<Raw, Map<Raw, Definition>>()
+  #isNamed = false
+
+  /**
+   * Takes a schema in.
+   *
+   * @param eventType for messages
+   * @param hint what a part is called that has to have a name and has none, such as a recursive type
+   * @param shared the instance's schemas: `$id` → schema
+   * @throws FST_SSE_SCHEMA_INVALID for a reference to nothing
+   */
+  add (eventType: string, schema: unknown, hint: string, shared: Readonly<Record<string, unknown>>): Hoisted {
+    if (!isObject(schema)) return { write: () => schema as boolean }
+    const references = new References(eventType, shared)
+    const draft = new Copy(references, this).copy(schema, references.top(schema), hint)
+    return { write: () => this.#write(draft) }
+  }
+
+  /** The definition of a schema as seen from a scope. Known before its content: it may refer to itself. */
+  define (schema: Raw, scope: Scope, name: string, fill: () => Draft): Definition {
+    let definitions = this.#index.get(schema)
+    if (definitions === undefined) this.#index.set(schema, definitions = new Map())
+    const around = scope.modules.at(-1) ?? (idOf(schema) === undefined ? scope.resource : schema)
+    let definition = definitions.get(around)
+    if (definition === undefined) {
+      definitions.set(around, definition = new Definition(name))
+      definition.draft = fill()
+      this.#definitions.push(definition)
+    }
+    return definition
+  }
+
+  #write (draft: Draft): JSONSchema {
+    this.#nameAll()
+    const used = new Set<Definition>()
+    const root = emit(draft, used)
+    if (typeof root === 'boolean') return root
+    // What is emitted uses more: the set grows while it is walked.
+    const defs = Array.from(function * () {
+      for (const definition of used) yield [definition.name, emit(definition.draft, used)] as const
+    }()).sort(([a], [b]) => a < b ? -1 : 1)
+    return { $schema: DIALECT, ...root, ...(defs.length > 0 && { $defs: dictionary(defs) }) }
+  }
+
+  #nameAll (): void {
+    if (this.#isNamed) return
+    this.#isNamed = true
+    const byName = new Map<string, Definition[]>()
+    for (const definition of this.#definitions) {
+      const others = byName.get(definition.name)
+      const same = others?.find((other) => isEqual(definition.draft, other.draft, new Map([[definition, new Set([other])]])))
+      if (same !== undefined) definition.same = same
+      else if (others === undefined) byName.set(definition.name, [definition])
+      else others.push(definition)
+    }
+    for (const [name, [, ...others]] of [...byName]) {
+      for (const definition of others) {
+        let number = 2
+        while (byName.has(`${name}${number}`)) number++
+        definition.name = `${name}${number}`
+        byName.set(definition.name, [definition])
+      }
+    }
+  }
+}
+
+/** Copies one schema. */
+class Copy {
+  readonly #references: References
+  readonly #hoister: Hoister
+
+  constructor (references: References, hoister: Hoister) {
+    this.#references = references
+    this.#hoister = hoister
+  }
+
+  /** A copy, or a reference to the definition that a schema with a name becomes. */
+  copy (schema: unknown, outer: Scope, hint: string): Draft {
+    if (!isObject(schema)) return schema as boolean
+    const id = idOf(schema)
+    return id === undefined ? this.#plain(schema, outer, hint) : { $ref: this.#define(schema, outer, nameOf(id), hint) }
+  }
+
+  #define (schema: Raw, scope: Scope, name: string | undefined, hint: string): Definition {
+    const title = typeof schema['title'] === 'string' && schema['title'].trim() !== '' ? schema['title'].trim() : undefined
+    return this.#hoister.define(schema, scope, name ?? title ?? hint, () => this.#plain(schema, scope, name ?? hint))
+  }
+
+  #plain (schema: Raw, outer: Scope, hint: string): Draft {
+    const scope = inner(schema, outer)
+    const copy: Record<string, unknown> = {}
+    for (const [keyword, value] of Object.entries(schema)) {
+      if (value === undefined || DROPPED.has(keyword)) continue
+      if (keyword === '$ref') Object.assign(copy, this.#reference(String(value), scope, hint))
+      else if (keyword === 'anyOf') Object.assign(copy, constants(value as unknown[], schema) ?? { anyOf: this.#list(value, scope, hint) })
+      else if (keyword === 'items' && Array.isArray(value)) copy['prefixItems'] = this.#list(value, scope, hint)
+      else if (keyword === 'additionalItems') {
+        if (Array.isArray(schema['items'])) copy['items'] = this.copy(value, scope, `${hint}Item`)
+      } else if (keyword === 'items' || SCHEMA_KEYWORDS.has(keyword)) copy[keyword] = this.copy(value, scope, keyword === 'items' ? `${hint}Item` : hint)
+      else if (LIST_KEYWORDS.has(keyword)) copy[keyword] = this.#list(value, scope, hint)
+      else if (keyword === 'dependencies') this.#dependencies(value as Raw, copy, scope, hint)
+      else if (MAP_KEYWORDS.has(keyword)) {
+        copy[keyword] = dictionary(Object.entries(value as Raw).filter(([, item]) => item !== undefined)
+          .map(([name, item]) => [name, this.copy(item, scope, keyword === 'properties' ? hint + capitalized(name) : hint)]))
+      } else copy[keyword] = value
+    }
+    return schema['nullable'] === true ? nullable(copy) : copy
+  }
+
+  #list (list: unknown, scope: Scope, hint: string): Draft[] {
+    return (list as unknown[]).map((item) => this.copy(item, scope, hint))
+  }
+
+  #reference (ref: string, scope: Scope, hint: string): Record<string, unknown> {
+    const [target, around] = this.#references.follow(ref, scope)
+    if (!isObject(target)) return target === false ? { not: {} } : {}
+    return { $ref: this.#define(target, around, nameOf(idOf(target) ?? nameInRef(ref) ?? ''), hint) }
+  }
+
+  /** `dependencies` of draft 7 is two keywords by now. */
+  #dependencies (dependencies: Raw, copy: Record<string, unknown>, scope: Scope, hint: string): void {
+    for (const [name, dependency] of Object.entries(dependencies)) {
+      const keyword = Array.isArray(dependency) ? 'dependentRequired' : 'dependentSchemas'
+      const map = (copy[keyword] ??= Object.create(null)) as Record<string, unknown>
+      map[name] = Array.isArray(dependency) ? dependency : this.copy(dependency, scope, hint)
+    }
+  }
+}
+
+/** One `enum` for branches that are bare constants, as `Type.Union` of literals and `Type.Enum` give them. */
+function constants (branches: unknown[], schema: Raw): Record<string, unknown> | undefined {
+  const values: unknown[] = []
+  for (const branch of branches) {
+    if (!isObject(branch) || !Object.hasOwn(branch, 'const')) return undefined
+    const value = branch['const']
+    const ofValue: string = typeof value
+    for (const keyword of Object.keys(branch)) {
+      if (keyword !== 'const' && !(keyword === 'type' && branch['type'] === ofValue)) return undefined
+    }
+    values.push(value)
+  }
+  if (values.length < 2 || 'type' in schema || 'enum' in schema) return undefined
+  const types = new Set(values.map((value) => typeof value))
+  const [type] = types
+  return { ...(types.size === 1 && type !== 'object' && { type }), enum: [...new Set(values)] }
+}
+
+/** `nullable` of OpenAPI 3.0: null is one more type. */
+function nullable (copy: Record<string, unknown>): Draft {
+  const type = copy['type']
+  if (type !== undefined) {
+    const types = [type].flat()
+    return types.includes('null') ? copy : { ...copy, type: [...types, 'null'] }
+  }
+  const { title, description, default: standard, ...rest } = copy
+  if (Object.keys(rest).length === 0) return copy
+  return {
+    ...(title !== undefined && { title }),
+    ...(description !== undefined && { description }),
+    ...('default' in copy && { default: standard }),
+    anyOf: [rest, { type: 'null' }]
+  }
+}
+
+/** A draft as JSON: each definition in it is a reference to its name, and noted as used. */
+function emit (draft: unknown, used: Set<Definition>): JSONSchema {
+  const write = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(write)
+    if (!isObject(value)) return value
+    return dictionary(Object.entries(value).map(([key, item]) => [key, key === '$ref' && item instanceof Definition ? refer(item) : write(item)]))
+  }
+  const refer = (definition: Definition): string => {
+    const target = definition.same ?? definition
+    used.add(target)
+    return `#/$defs/${encodeURIComponent(target.name.replaceAll('~', '~0').replaceAll('/', '~1'))}`
+  }
+  return write(draft) as JSONSchema
+}
+
+/** Whether two drafts are the same schema, when the given definitions are taken for the same. */
+function isEqual (a: unknown, b: unknown, assumed: Map<Definition, Set<Definition>>): boolean {
+  if (a === b) return true
+  if (a instanceof Definition && b instanceof Definition) {
+    const same = assumed.get(a)
+    if (same?.has(b) === true) return true
+    if (same === undefined) assumed.set(a, new Set([b]))
+    else same.add(b)
+    return isEqual(a.draft, b.draft, assumed)
+  }
+  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((item, index) => isEqual(item, b[index], assumed))
+  if (!isObject(a) || !isObject(b) || Array.isArray(b)) return false
+  const names = Object.keys(a)
+  return names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && isEqual(a[name], b[name], assumed))
+}
+
+/** The part of an `$id` that is a name; undefined for the numbers that `Type.Recursive` gives, which depend on what was made before. */
+function nameOf (id: string): string | undefined {
+  const [path = ''] = id.split('#')
+  const name = (path === '' ? id : path).split('/').findLast((part) => part !== '' && part !== '#') ?? ''
+  const bare = decode(name.replace(/\.json$/, ''))
+  return bare === '' || /^T\d+$/.test(bare) ? undefined : bare
+}
+
+/** The name in `#/$defs/Order` and the like. */
+function nameInRef (ref: string): string | undefined {
+  const token = /\/(?:\$defs|definitions|schemas)\/([^/]+)$/.exec(ref)?.[1] ?? /#([^/]+)$/.exec(ref)?.[1]
+  return token?.replaceAll('~1', '/').replaceAll('~0', '~')
+}
+
+function decode (text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+function capitalized (name: string): string {
+  return name.slice(0, 1).toUpperCase() + name.slice(1)
+}
+
+/** Without a prototype: a property may be called `__proto__`. */
+function dictionary (entries: Iterable<readonly [string, unknown]>): Record<string, unknown> {
+  const map: Record<string, unknown> = Object.create(null)
+  for (const [name, value] of entries) map[name] = value
+  return map
+}
