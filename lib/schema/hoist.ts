@@ -154,7 +154,8 @@ class Copy {
   #reference (ref: string, scope: Scope, hint: string): Record<string, unknown> {
     const [target, around] = this.#references.follow(ref, scope)
     if (!isObject(target)) return target === false ? { not: {} } : {}
-    return { $ref: this.#define(target, around, nameOf(idOf(target) ?? nameInRef(ref) ?? ''), hint) }
+    const id = idOf(target)
+    return { $ref: this.#define(target, around, id === undefined ? nameInRef(ref) : nameOf(id), hint) }
   }
 
   /** `dependencies` of draft 7 is two keywords by now. */
@@ -233,18 +234,22 @@ function isEqual (a: unknown, b: unknown, assumed: Map<Definition, Set<Definitio
   return names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && isEqual(a[name], b[name], assumed))
 }
 
-/** The part of an `$id` that is a name; undefined for the numbers that `Type.Recursive` gives, which depend on what was made before. */
+/** The part of an `$id` that is a name: of a URL or a path the last segment. */
 function nameOf (id: string): string | undefined {
+  if (!/^[a-z][a-z\d+.-]*:|^\.*\/|\.json$/i.test(id)) return nameUnlessNumber(id)
   const [path = ''] = id.split('#')
-  const name = (path === '' ? id : path).split('/').findLast((part) => part !== '' && part !== '#') ?? ''
-  const bare = decode(name.replace(/\.json$/, ''))
-  return bare === '' || /^T\d+$/.test(bare) ? undefined : bare
+  return nameUnlessNumber(decode(path.split('/').findLast((part) => part !== '') ?? '').replace(/\.json$/i, ''))
+}
+
+/** Undefined for the numbers that `Type.Recursive` gives, which depend on what was made before. */
+function nameUnlessNumber (name: string): string | undefined {
+  return name === '' || /^T\d+$/.test(name) ? undefined : name
 }
 
 /** The name in `#/$defs/Order` and the like. */
 function nameInRef (ref: string): string | undefined {
   const token = /\/(?:\$defs|definitions|schemas)\/([^/]+)$/.exec(ref)?.[1] ?? /#([^/]+)$/.exec(ref)?.[1]
-  return token?.replaceAll('~1', '/').replaceAll('~0', '~')
+  return token === undefined ? undefined : nameUnlessNumber(decode(token).replaceAll('~1', '/').replaceAll('~0', '~'))
 }
 
 function decode (text: string): string {

@@ -21,7 +21,7 @@ function wordsOf (url: string): string[] {
   let hasParameter = false
   for (const segment of url.split('/')) {
     // A double colon is a colon, and what stands in parentheses is a pattern.
-    const parts = withoutPatterns(segment).replaceAll('::', '').split(/(?=[:*])/)
+    const parts = withoutPatterns(segment).replaceAll('::', '-').split(/(?=[:*])/)
     for (const part of parts) {
       if (part === '*') words.push(words.length > 0 ? 'by' : 'any', ...words.length > 0 ? ['path'] : [])
       else if (part.startsWith(':')) {
