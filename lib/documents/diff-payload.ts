@@ -41,7 +41,7 @@ const SENT: Wording = {
     if (kind === 'missing') return 'is new, and always there'
     if (kind === 'forbidden') return 'is not sent any more'
     if (kind === 'unknown') return 'is narrower'
-    return `is ${expected} now, and was ${found}`
+    return kind === 'bound' ? `is ${expected} now, and was ${found}` : `is not ${found} any more, but ${expected}`
   }
 }
 
@@ -62,7 +62,7 @@ const TAKEN: Wording = {
     if (kind === 'missing') return 'need not be sent any more'
     if (kind === 'forbidden') return 'may be sent now'
     if (kind === 'unknown') return 'is wider'
-    return `may be ${found} now, and was ${expected}`
+    return kind === 'bound' ? `may be ${found} now, and was ${expected}` : `may be ${found} too, beside ${expected}`
   }
 }
 

@@ -70,6 +70,34 @@ export function urlChange (before: string, after: string): 'url-changed' | 'url-
 }
 
 /**
+ * The stream that answers a request, of several the one whose URL says most.
+ *
+ * @param path percent-encoded, as requested
+ */
+export function streamAt (streams: readonly ManifestStream[], method: string, path: string): ManifestStream | undefined {
+  const wordsOf = ({ url }: ManifestStream): number => segmentsOf(url).reduce((length, { text }) => length + text.length, 0)
+  return streams.filter((stream) => stream.method === method && matcherOf(stream.url)?.test(path)).sort((a, b) => wordsOf(b) - wordsOf(a))[0]
+}
+
+/** Undefined for a URL whose pattern is none. */
+function matcherOf (url: string): RegExp | undefined {
+  const source = segmentsOf(url).map(({ text, name, pattern = '', isOptional }, index, segments) => {
+    if (name === undefined) {
+      const escaped = text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
+      // The slash before an optional parameter is optional with it.
+      return segments[index + 1]?.isOptional && text.endsWith('/') ? `${escaped.slice(0, -2)}(?:\\/` : escaped
+    }
+    const one = name === '*' ? '.*' : pattern === '' ? '[^/]+?' : `(?:${pattern.slice(1, -1).replace(/^\^|\$$/g, '')})`
+    return isOptional ? `${one})?` : one
+  }).join('')
+  try {
+    return new RegExp(`^${source}/?$`)
+  } catch {
+    return undefined
+  }
+}
+
+/**
  * Finds the streams that are the same, or the same but for URL or method: by method and URL first, then by what is left of either.
  */
 export function matchStreams (before: readonly ManifestStream[], after: readonly ManifestStream[]): {

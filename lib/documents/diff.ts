@@ -120,7 +120,7 @@ function diffStream (stream: string, before: ManifestStream, after: ManifestStre
   for (const [old, name] of renamed) {
     if (old !== name) add('breaking', 'parameter-renamed', `params/${escape(old)}`, `is called ${name} in generated code now; nothing changes on the wire`)
   }
-  addAll('params', diffPayload('params', rename(before.params ?? textParams(before.url), renamed), after.params ?? true))
+  addAll('params', diffPayload('params', rename(before.params ?? textParams(before.url), renamed), after.params ?? textParams(after.url)))
   addAll('query', diffPayload('query', before.query ?? NOTHING_SENT, after.query ?? ANYTHING_TAKEN))
   addAll('headers', diffPayload('headers', inSmallLetters(before.headers ?? NOTHING_SENT), inSmallLetters(after.headers ?? ANYTHING_TAKEN)))
   diffBody(before, after, add, addAll)
@@ -128,7 +128,7 @@ function diffStream (stream: string, before: ManifestStream, after: ManifestStre
   for (const type of difference(before.controlEvents, after.controlEvents)) add('breaking', 'control-event-removed', `controlEvents/${type}`, LOST_CONTROL_EVENTS[type])
   for (const type of difference(after.controlEvents, before.controlEvents)) add('safe', 'control-event-added', `controlEvents/${type}`, 'is sent now')
   if (before.channel !== after.channel) {
-    add('safe', 'channel-changed', '', `${describeChannel(after.channel)} now, and ${describeChannel(before.channel)}: ` +
+    add('safe', 'channel-changed', '', `is fed by ${describeChannel(after.channel)} now, and was by ${describeChannel(before.channel)}: ` +
       'IDs that clients have kept may be answered with sse.gap')
   }
   if (after.deprecated === true && before.deprecated !== true) add('safe', 'deprecated', '', 'is deprecated now')
@@ -147,7 +147,7 @@ const LOST_CONTROL_EVENTS: Readonly<Record<ControlEventType, string>> = {
 }
 
 function describeChannel (channel: string | undefined): string {
-  return channel === undefined ? 'is fed by no channel' : `is fed by channel ${channel}`
+  return channel === undefined ? 'no channel' : `channel ${channel}`
 }
 
 type Add = (level: Level, code: ChangeCode, at: string, message: string) => void
