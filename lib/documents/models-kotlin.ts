@@ -18,8 +18,7 @@ export const kotlinAbilities: Abilities = {
   // quicktype makes classes of them that kotlinx.serialization cannot read. A JsonElement keeps the value, and is taken apart as such.
   hasUnions: false,
   canHaveProperty: () => true,
-  hasNull: false,
-  hasGlobalConstants: false
+  hasNull: false
 }
 
 export async function toKotlin (quicktype: Quicktype, plan: Plan, head: readonly string[]): Promise<string> {

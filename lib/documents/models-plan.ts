@@ -12,8 +12,6 @@ export interface Abilities {
   canHaveProperty (name: string): boolean
   /** Whether there is a type for `null` alone. Otherwise it is any value. */
   readonly hasNull: boolean
-  /** Whether the members of an enumeration stand beside the types, so that their names begin with that of their type. */
-  readonly hasGlobalConstants: boolean
 }
 
 /** All that is to be written. */
@@ -42,6 +40,8 @@ export interface StreamPlan {
   readonly events: readonly EventPlan[]
   /** Name of the type of an event that is not declared. */
   readonly unknownName: string
+  /** Name of the function that reads an event, where functions stand beside types: `ParseOrdersByIdEvent`. */
+  readonly parserName: string
 }
 
 export interface EventPlan {
@@ -101,15 +101,17 @@ class Planner {
     }
     const named = streams.map((stream) => ({ stream, base: pascal(stream.name), name: take(pascal(stream.name), 'Event') }))
     const unplanned = named.map(({ stream, base, name }) => {
+      const parserName = take('Parse', name)
       const unknownName = take(`${base}Unknown`, 'Event')
       const own = Object.entries(stream.events ?? {}).map(([type, event]) => ({ type, event, title: base + pascal(type), key: undefined }))
       const sent = stream.controlEvents.map((type) => ({ type, event: controlEvents[type], title: pascal(type), key: type }))
       const events = [...own, ...sent].map((event) => ({ ...event, name: take(base + pascal(event.type), 'Event') }))
-      return { stream, name, unknownName, events }
+      return { stream, name, unknownName, parserName, events }
     })
     const planned = unplanned.map(({ events, ...rest }) => ({
       ...rest,
-      events: events.map(({ type, event, title, key, name }): EventPlan => ({ type, name, description: describe(event.schema), ...this.#payload(event, title, key) }))
+      events: events.map(({ type, event, title, key, name }): EventPlan =>
+        ({ type, name, description: describe(event.schema), ...this.#payload(event, title, key) }))
     }))
     const names = Object.keys(this.#payloads)
     return {
@@ -171,11 +173,7 @@ class Planner {
   #lowerStrings ({ strings, stringsKey }: Shape, hint: string): unknown {
     // A type of one member says no more than its only value does, and refuses the second one that a newer server has.
     if (strings === 'all' || strings === undefined || strings.length < 2) return { type: 'string' }
-    return this.#define(`strings ${stringsKey}`, this.#shapes.nameOf(stringsKey), hint, (name) => ({
-      type: 'string',
-      enum: strings,
-      ...(this.#abilities.hasGlobalConstants && { 'qt-accessors': Object.fromEntries(strings.map((value) => [value, name + (pascal(value) || 'Empty')])) })
-    }))
+    return this.#define(`strings ${stringsKey}`, this.#shapes.nameOf(stringsKey), hint, () => ({ type: 'string', enum: strings }))
   }
 
   #lowerUnion ({ key, isNullable }: Shape, parts: readonly Part[], hint: string): unknown {
@@ -192,7 +190,8 @@ class Planner {
     if (names.length === 0 || additional !== undefined || !names.every((name) => this.#abilities.canHaveProperty(name))) {
       return { type: 'object', additionalProperties: true }
     }
-    return this.#define(`object ${key}`, this.#shapes.nameOf(key) ?? (title !== undefined && /^[A-Za-z]\w*$/.test(title) ? title : undefined), hint, (name) => {
+    const given = this.#shapes.nameOf(key) ?? (title !== undefined && /^[A-Za-z]\w*$/.test(title) ? title : undefined)
+    return this.#define(`object ${key}`, given, hint, (name) => {
       this.#docs.set(name, {
         description,
         properties: new Map([...properties].flatMap(([property, { description }]) => description === undefined ? [] : [[property, description]]))
@@ -216,7 +215,7 @@ class Planner {
     let name = this.#defined.get(key)
     if (name === undefined) {
       const base = pascal(given ?? hint)
-      name = this.#names.take(/^\p{L}/u.test(base) ? base : `Type${base}`)
+      name = this.#names.take(/^\p{Lu}/u.test(base) ? base : `Type${base}`)
       this.#defined.set(key, name)
       // The place is taken before what stands in it is made: definitions come in the order in which they are met.
       this.#definitions[name] = {}

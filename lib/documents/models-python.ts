@@ -21,11 +21,10 @@ interface PythonRenderer extends Renderer {
 const TYPING = ['Any', 'Callable', 'List', 'Literal', 'Optional', 'Type', 'TypeVar', 'Union', 'cast']
 
 export const pythonAbilities: Abilities = {
-  reserved: [...TYPING, 'Enum', 'T', 'True', 'False', 'None', 'Exception', 'ValueError', 'TypeError', 'dataclass', 'json'],
+  reserved: [...TYPING, 'Enum', 'T', 'True', 'False', 'None', 'Exception', 'ValueError'],
   hasUnions: true,
   canHaveProperty: () => true,
-  hasNull: true,
-  hasGlobalConstants: false
+  hasNull: true
 }
 
 /** What reads and writes values, by the names that quicktype calls. It has the same, with `assert`, which `python -O` leaves out. */
@@ -114,7 +113,7 @@ export async function toPython (quicktype: Quicktype, plan: Plan, head: readonly
       const forbidden = renderer.forbiddenForObjectProperties.bind(renderer)
       renderer.forbiddenForObjectProperties = (...args) => {
         const { names, ...rest } = forbidden(...args)
-        return { names: [...names, 'from_dict', 'to_dict'], ...rest }
+        return { names: [...names, 'from_dict', 'to_dict', 'list'], ...rest }
       }
     },
     emit (renderer, isHolder) {

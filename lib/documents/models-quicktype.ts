@@ -12,7 +12,10 @@ export interface Renderer {
   ensureBlankLine (lines?: number): void
   sourcelikeToString (source: Sourcelike): string
   forEachClassProperty (type: ClassType, blankLines: string, emit: (name: Name, jsonName: string, property: Property) => void): void
-  forEachNamedType (blankLines: string | readonly [string, number], onClass: (type: ClassType, name: Name) => void, onEnum: (type: EnumType, name: Name) => void, onUnion: (type: UnionType, name: Name) => void): void
+  forEachNamedType (
+    blankLines: string | readonly [string, number],
+    onClass: (type: ClassType, name: Name) => void, onEnum: (type: EnumType, name: Name) => void, onUnion: (type: UnionType, name: Name) => void
+  ): void
   nameForNamedType (type: Type): Name
   descriptionForType (type: Type): string[] | undefined
   descriptionForClassProperty (type: ClassType, jsonName: string): string[] | undefined

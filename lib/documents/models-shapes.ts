@@ -66,6 +66,10 @@ export class Shapes {
   readonly #shapes = new Map<JSONSchema, Shape>()
   /** Key of a shape, of its objects or its strings → the name in `$defs` that stands for it. */
   readonly #names = new Map<string, string>()
+  /** Name in `$defs` → what it lets through, as far as that does not depend on where it was come from. */
+  readonly #followed = new Map<string, Alternative[]>()
+  /** How often a reference led back to itself. */
+  #cycles = 0
 
   /** Learns the `$defs` of a schema that is going to be looked at. */
   add (schema: JSONSchema): void {
@@ -93,7 +97,7 @@ export class Shapes {
     if (typeof schema === 'boolean') return schema ? [[]] : []
     let result: Alternative[] = OWN_KEYWORDS.some((keyword) => schema[keyword] !== undefined) ? [[schema]] : [[]]
     const and = (alternatives: Alternative[]): void => { result = product(result, alternatives) }
-    const or = (list: unknown): Alternative[] => (list as JSONSchema[]).flatMap((member) => this.#expand(member, open))
+    const or = (list: unknown): Alternative[] => (list as JSONSchema[]).flatMap((member) => this.#expand(member, open)).slice(0, MAX_ALTERNATIVES + 1)
     const { $ref, allOf, anyOf, oneOf, if: condition, then = true, else: otherwise = true, dependentSchemas } = schema
     if (typeof $ref === 'string') and(this.#follow($ref, open))
     for (const member of (allOf ?? []) as JSONSchema[]) and(this.#expand(member, open))
@@ -107,9 +111,14 @@ export class Shapes {
   #follow ($ref: string, open: Set<string>): Alternative[] {
     const name = decodeURIComponent($ref.replace(/^#\/\$defs\//, '')).replaceAll('~1', '/').replaceAll('~0', '~')
     const def = this.#defs.get(name)
+    const known = this.#followed.get(name)
+    if (known !== undefined) return known
     // A reference that leads back to itself limits nothing.
+    if (open.has(name)) this.#cycles++
     if (def === undefined || open.has(name)) return [[]]
+    const cycles = this.#cycles
     const alternatives = this.#expand(def, new Set(open).add(name))
+    if (this.#cycles === cycles) this.#followed.set(name, alternatives)
     const { key, stringsKey, object } = this.#toShape(alternatives)
     for (const each of [key, stringsKey, object?.key]) {
       if (each !== undefined && each !== '' && !this.#names.has(each)) this.#names.set(each, name)
@@ -152,7 +161,7 @@ export class Shapes {
     const additional: JSONSchema[] = []
     for (const nodes of alternatives) {
       const required = new Set(nodes.flatMap((node) => (node['required'] ?? []) as string[]))
-      const names = new Set([...nodes.flatMap((node) => Object.keys((node['properties'] ?? {}) as object)), ...required])
+      const names = new Set([...nodes.flatMap((node) => Object.keys((node['properties'] ?? {}))), ...required])
       for (const name of names) {
         const schemas = nodes.map((node) => ownValue(node['properties'], name)).filter((schema) => schema !== undefined) as JSONSchema[]
         const schema = allOf(schemas)
@@ -195,7 +204,8 @@ function look (nodes: Alternative): { types: ReadonlySet<TypeName>, constants: r
       types = new Set([...types].filter((type) => own.has(type)))
     }
     const own = Object.hasOwn(node, 'const') ? [node['const']] : node['enum'] as unknown[] | undefined
-    if (own !== undefined) constants = constants === undefined ? own : constants.filter((value) => own.some((other) => JSON.stringify(other) === JSON.stringify(value)))
+    const isOwn = (value: unknown): boolean => own!.some((other) => JSON.stringify(other) === JSON.stringify(value))
+    if (own !== undefined) constants = constants === undefined ? own : constants.filter(isOwn)
   }
   if (constants !== undefined) {
     const found = new Set(constants.map(typeOf))
@@ -219,7 +229,7 @@ function isBeyondIntegers (node: Node): boolean {
 
 /** Schemas of the properties that have no name of their own. Without a word about them they are not sent. */
 function toAdditional (node: Node): JSONSchema[] {
-  const schemas = [node['additionalProperties'], node['unevaluatedProperties'], ...Object.values((node['patternProperties'] ?? {}) as object)]
+  const schemas = [node['additionalProperties'], node['unevaluatedProperties'], ...Object.values((node['patternProperties'] ?? {}))]
   return schemas.filter((schema): schema is JSONSchema => schema !== undefined && schema !== false)
 }
 

@@ -16,8 +16,7 @@ export const swiftAbilities: Abilities = {
   reserved: ['Any', 'Array', 'Bool', 'Codable', 'CodingKey', 'CodingKeys', 'Data', 'Date', 'Decodable', 'Decoder', 'DecodingError', 'Dictionary', 'Double', 'Encodable', 'Encoder', 'Error', 'Int', 'JSONDecoder', 'JSONEncoder', 'JSONValue', 'Never', 'Optional', 'Protocol', 'Result', 'Self', 'Sendable', 'Set', 'String', 'Type', 'URL', 'UUID', 'Void'],
   hasUnions: true,
   canHaveProperty: () => true,
-  hasNull: false,
-  hasGlobalConstants: false
+  hasNull: false
 }
 
 /** Words that a case has to be put in backticks for. */
@@ -126,7 +125,7 @@ function usage ({ streams }: Plan): string[] {
 /** The events of a stream with the names of their cases. */
 function casesOf ({ events }: StreamPlan): Array<{ name: string, event: EventPlan }> {
   // What an enumeration has already, or takes for something else even in backticks.
-  const names = new NamePool(['unknown', 'event', 'init', 'self', 'type', 'protocol', 'hash', 'encode'])
+  const names = new NamePool(['unknown', 'event', 'init', 'self'])
   return events.map((event) => {
     const base = camel(event.type)
     const name = names.take(/^\p{L}/u.test(base) ? base : `event${base}`)
