@@ -66,8 +66,8 @@ made again, with the delays that the server asks for.
 Examples:
   fastify-typed-sse tail localhost:3000/orders
   fastify-typed-sse tail localhost:3000/orders --schema manifest.json --count 10
-  fastify-typed-sse tail https://api.example.com/chat --data "{\\"prompt\\":\\"Hi\\"}"
-  fastify-typed-sse tail localhost:3000/orders --event created --json | jq .data.id
+  fastify-typed-sse tail https://api.example.com/chat --data @prompt.json
+  fastify-typed-sse tail localhost:3000/orders --json | jq .data.id
 `
 
 const OPTIONS = {
