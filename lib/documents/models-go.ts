@@ -1,11 +1,9 @@
-import type { ClassType, EnumType, Name, Namer, Sourcelike, Type, UnionType } from 'quicktype-core'
+import type { ClassType, EnumType, Name, Sourcelike, Type, UnionType } from 'quicktype-core'
 import { commentLines, NamePool, pascal, quote } from './models-names.js'
 import type { Abilities, EventPlan, Plan, StreamPlan } from './models-plan.js'
 import { renderModels, type Property, type Quicktype, type Renderer } from './models-quicktype.js'
 
 interface GoRenderer extends Renderer {
-  makeEnumCaseNamer (): unknown
-  namerForObjectProperty (): Namer
   propertyGoType (property: Property): Sourcelike
   goType (type: Type): Sourcelike
   nullableGoType (type: Type): Sourcelike

@@ -13,7 +13,6 @@ interface PythonRenderer extends Renderer {
   conv (converter: string): Sourcelike
   declareType (type: Type, emit: () => void): void
   emitEnum (type: EnumType): void
-  forbiddenForObjectProperties (...args: unknown[]): { names: string[], includeGlobalForbidden: boolean }
   indent (emit: () => void): void
   namedType (type: Type): Sourcelike
 }

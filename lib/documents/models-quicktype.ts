@@ -1,5 +1,5 @@
-import type { ClassType, EnumType, Name, RenderContext, Sourcelike, TargetLanguage, Type, UnionType } from 'quicktype-core'
-import { commentLines } from './models-names.js'
+import type { ClassType, EnumType, Name, Namer, RenderContext, Sourcelike, TargetLanguage, Type, UnionType } from 'quicktype-core'
+import { commentLines, pascal } from './models-names.js'
 import { HOLDER, type Plan } from './models-plan.js'
 
 export type Quicktype = typeof import('quicktype-core')
@@ -22,6 +22,19 @@ export interface Renderer {
   emitSourceStructure (filename: string): void
   forbiddenNamesForGlobalNamespace (): readonly string[]
   makeNamedTypeNamer (): unknown
+  makeNameForProperty (type: ClassType, className: Name, property: unknown, jsonName: string, assigned: unknown): Name
+  namerForObjectProperty (): Namer
+  forbiddenForObjectProperties (type: ClassType, className: Name): Forbidden
+  makeNameForEnumCase (type: EnumType, enumName: Name, value: string, assigned: unknown): Name
+  makeEnumCaseNamer (): Namer
+  forbiddenForEnumCases (type: EnumType, enumName: Name): Forbidden
+}
+
+/** Names that members of a type may not have. */
+export interface Forbidden {
+  readonly names: readonly string[]
+  /** Whether those that types may not have are among them. */
+  readonly includeGlobalForbidden: boolean
 }
 
 export interface Property {
@@ -101,4 +114,46 @@ function adapt<R extends Renderer> (quicktype: Quicktype, renderer: R, plan: Pla
   renderer.descriptionForType = (type) => toLines(docOf(type)?.description)
   renderer.descriptionForClassProperty = (type, jsonName) => toLines(docOf(type)?.properties.get(jsonName))
   language.adapt(renderer)
+  nameMembers(renderer)
+}
+
+/**
+ * Names the members of each type by itself. Of two that come to the same name (`id` and `ID`), or that may not have theirs, quicktype calls
+ * one «purple».
+ */
+function nameMembers (renderer: Renderer): void {
+  const known = new Map<Type, ReadonlyMap<string, string>>()
+  const propose = (name: Name, type: Type, jsonName: string, all: () => Iterable<string>, namer: () => Namer, forbidden: () => Forbidden): Name => {
+    let names = known.get(type)
+    if (names === undefined) {
+      const { names: own, includeGlobalForbidden } = forbidden()
+      names = toMemberNames([...all()], namer().nameStyle, new Set([...own, ...(includeGlobalForbidden ? renderer.forbiddenNamesForGlobalNamespace() : [])]))
+      known.set(type, names)
+    }
+    return Object.assign(name, { proposeUnstyledNames: () => new Set([names.get(jsonName)!, `${names.get(jsonName)!} value`]) })
+  }
+  const makeProperty = renderer.makeNameForProperty.bind(renderer)
+  renderer.makeNameForProperty = (type, className, property, jsonName, assigned) =>
+    propose(makeProperty(type, className, property, jsonName, assigned), type, jsonName, () => type.getProperties().keys(),
+      () => renderer.namerForObjectProperty(), () => renderer.forbiddenForObjectProperties(type, className))
+  const makeCase = renderer.makeNameForEnumCase.bind(renderer)
+  renderer.makeNameForEnumCase = (type, enumName, value, assigned) =>
+    propose(makeCase(type, enumName, value, assigned), type, value, () => type.cases,
+      () => renderer.makeEnumCaseNamer(), () => renderer.forbiddenForEnumCases(type, enumName))
+}
+
+/** Name in JSON → a name that `style` makes an allowed one of, and a different one for each. */
+function toMemberNames (jsonNames: readonly string[], style: (name: string) => string, forbidden: ReadonlySet<string>): Map<string, string> {
+  const taken = new Set(forbidden)
+  const names = new Map<string, string>()
+  // What can stay as it is has the first choice.
+  const sorted = [...jsonNames].sort((a, b) => Number(style(b) === b) - Number(style(a) === a))
+  for (const jsonName of sorted) {
+    const base = /[\p{L}\p{N}]/u.test(jsonName) ? jsonName : pascal(jsonName) || 'empty'
+    let name = base
+    for (let number = 1; taken.has(style(name)); number++) name = number === 1 ? `${base} value` : `${base} value ${number}`
+    taken.add(style(name))
+    names.set(jsonName, name)
+  }
+  return names
 }

@@ -42,7 +42,7 @@ const NULL_OR_ABSENT = 'A property that may be absent and may be null reads the 
 const OBJECTS = 'A union of objects is one type with the properties of all. An object with properties that have no name in the schema is a map.'
 
 const LANGUAGES: Readonly<Record<ModelLanguage, Language>> = {
-  go: { abilities: goAbilities, write: toGo, limits: [OBJECTS, NULL_OR_ABSENT, INTEGERS] },
+  go: { abilities: goAbilities, write: toGo, limits: [OBJECTS, NULL_OR_ABSENT, 'Optional lists and maps that are empty are left out when they are written again.', INTEGERS] },
   kotlin: { abilities: kotlinAbilities, write: toKotlin, limits: [OBJECTS, NULL_OR_ABSENT, INTEGERS, 'What may be of several types, such as text or a number, is a JsonElement.'] },
   swift: { abilities: swiftAbilities, write: toSwift, limits: [OBJECTS, NULL_OR_ABSENT, INTEGERS] },
   python: { abilities: pythonAbilities, write: toPython, limits: [OBJECTS, NULL_OR_ABSENT] }
