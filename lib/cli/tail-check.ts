@@ -41,7 +41,7 @@ export function findStream (manifest: Manifest, where: string, name: string | un
 export function createCheck (manifest: Manifest, stream: ManifestStream): EventCheck {
   // The schemas are those of the manifest: what this Ajv does not know in them, another release has put there.
   const ajv = new Ajv2020({
-    strict: false, validateSchema: false, addUsedSchema: false, ownProperties: true, logger: false, code: { regExp: Object.assign(toRegExp, { code: 'toRegExp' }) }
+    strict: false, validateSchema: false, ownProperties: true, logger: false, code: { regExp: Object.assign(toRegExp, { code: 'toRegExp' }) }
   })
   addFormats.default(ajv)
   const validators = new Map<string, ValidateFunction | string>()

@@ -44,6 +44,8 @@ export interface SchemaNode {
   isShaped: boolean
   /** Why this schema cannot be compared, when it cannot. */
   obstacle: string | undefined
+  /** With an obstacle: the text of all around it. What it means may lie anywhere in there. */
+  text: string | undefined
 }
 
 /** What one schema says about the properties of an object. */
@@ -109,6 +111,7 @@ function readSchema (root: JSONSchema, nodes: SchemaNode[]): SchemaNode {
       unevaluatedItems: undefined,
       isShaped: false,
       obstacle: undefined,
+      text: undefined,
       ...fields
     }
     nodes.push(node)
@@ -171,6 +174,7 @@ function readSchema (root: JSONSchema, nodes: SchemaNode[]): SchemaNode {
     }
     node.unevaluatedProperties = optional('unevaluatedProperties')
     node.unevaluatedItems = optional('unevaluatedItems')
+    if (node.obstacle !== undefined) node.text = JSON.stringify(root)
   }
 
   function readReference (node: SchemaNode, reference: string): void {
@@ -238,7 +242,7 @@ function groupNodes (nodes: SchemaNode[]): void {
 function textOfOwn (node: SchemaNode): string {
   return JSON.stringify([
     node.isNever, node.types && [...node.types].sort(), node.isInteger, node.values?.map(canonical).sort(), [...node.limits].sort(), node.pattern, node.format,
-    node.isUnique, node.required, node.isShaped, node.obstacle
+    node.isUnique, node.required, node.isShaped, node.obstacle, node.text
   ])
 }
 

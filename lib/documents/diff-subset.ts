@@ -118,11 +118,14 @@ class Comparer {
     }
     if (from.length === 0) return []
     if (to.length === 0) return [isNothing(expected) ? problem('forbidden', '', '') : problem('type', describeClauses(from), 'nothing')]
-    return joined(from.flatMap((clause) => this.#cover(clause, expected, to, MAX_CASES)))
+    return joined(from.flatMap((clause) => {
+      const isOneOfSeveral = from.some((other) => other !== clause && other.type === clause.type)
+      return this.#cover(clause, expected, to, MAX_CASES, isOneOfSeveral)
+    }))
   }
 
   /** Whether an alternative is one of those that are expected. */
-  #cover (clause: Clause, expected: Conjunction, to: readonly Clause[], cases: number): Problem[] {
+  #cover (clause: Clause, expected: Conjunction, to: readonly Clause[], cases: number, isOneOfSeveral: boolean): Problem[] {
     if (clause.values !== undefined) return this.#coverValues(clause.values, expected, to)
     if (this.#isText && clause.type === 'number' && to.some(takesAnyText)) return []
     const candidates = to.filter(({ type }) => type === clause.type)
@@ -137,14 +140,14 @@ class Comparer {
       if (problems.length === 0) return []
       failures.push({ candidate, problems, notes: this.notes.splice(notes) })
     }
-    if (candidates.length === 1) {
-      this.notes.push(...failures[0]!.notes)
-      return failures[0]!.problems
-    }
-    const parts = this.#divided(clause, cases)
-    if (parts.length > 1) return parts.flatMap((part) => this.#cover(part, expected, to, Math.floor(cases / parts.length)))
+    const parts = candidates.length === 1 ? [] : this.#divided(clause, cases)
+    if (parts.length > 1) return parts.flatMap((part) => this.#cover(part, expected, to, Math.floor(cases / parts.length), true))
     // The one that was meant, when a constant tells: all others are apart from it.
-    const meant = failures.filter(({ candidate }) => !candidate.nodes.some((node) => isApart(clause, node)))
+    const meant = candidates.length === 1 && !isOneOfSeveral
+      ? failures
+      : failures.filter(({ candidate }) => !candidate.nodes.some((node) => isApart(clause, node)))
+    const undecided = failures.find(({ problems }) => problems.every(({ kind }) => kind === 'unknown'))
+    if (undecided !== undefined && meant.length !== 1) return undecided.problems
     if (meant.length === 1) {
       this.notes.push(...meant[0]!.notes)
       return meant[0]!.problems

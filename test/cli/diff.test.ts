@@ -86,7 +86,7 @@ t.test('--json gives the changes to programs', async (t) => {
       { level: 'breaking', code: 'event-removed', stream: 'GET /clock', at: 'events/tock', message: 'is not sent any more, and clients may wait for it' },
       { level: 'safe', code: 'property-removed', stream: 'GET /clock', at: 'events/tick/zone', message: 'is not sent any more; clients have to be ready for that' },
       { level: 'safe', code: 'narrowed', stream: 'GET /clock', at: 'events/tick/at', message: 'is always there now' },
-      { level: 'safe', code: 'narrowed', stream: 'GET /clock', at: 'events/tick/n', message: 'is an integer now, and was a number' },
+      { level: 'safe', code: 'narrowed', stream: 'GET /clock', at: 'events/tick/n', message: 'is not a number any more, but an integer' },
       { level: 'safe', code: 'event-added', stream: 'GET /clock', at: 'events/to\u001Bck', message: 'is new: to clients it is an unknown event' }
     ]
   })
