@@ -55,21 +55,22 @@ const LANGUAGES: Readonly<Record<ModelLanguage, Language>> = {
  * What the server can send can be read, and keeps its values. What is not declared is an event of a type of its own, with its raw data, so that
  * a newer server does no harm. The same manifest gives the same text.
  *
+ * @param load gives the module `quicktype-core`
  * @throws MissingPackageError when `quicktype-core` is not installed
  * @throws TypeError for another language
  */
-export async function toModels (manifest: Manifest, language: ModelLanguage, load: () => Promise<Quicktype> = loadQuicktype): Promise<string> {
+export async function toModels (manifest: Manifest, language: ModelLanguage, load: () => Promise<unknown> = loadQuicktype): Promise<string> {
   if (!Object.hasOwn(LANGUAGES, language)) throw new TypeError(`There are no models in the language ${show(language)}. Use ${Object.keys(LANGUAGES).join(', ')}.`)
   const { abilities, write, limits } = LANGUAGES[language]
   let quicktype: Quicktype
   try {
-    quicktype = await load()
+    quicktype = await load() as Quicktype
   } catch (error) {
     throw new MissingPackageError('quicktype-core', `Writing models for ${language}`, error)
   }
   return await write(quicktype, toPlan(manifest, abilities), limits)
 }
 
-async function loadQuicktype (): Promise<Quicktype> {
+async function loadQuicktype (): Promise<unknown> {
   return await import('quicktype-core')
 }
