@@ -57,8 +57,8 @@ function section (title: string): string {
 function definitionsOf (manifest: Manifest): Map<string, JSONSchema> {
   const definitions = new Map<string, JSONSchema>()
   for (const [where, schema] of manifest.streams.flatMap(schemasOf)) {
-    if (typeof schema !== 'object') continue
-    for (const [name, definition] of Object.entries(schema['$defs'] ?? {})) {
+    if (!isObject(schema) || !isObject(schema['$defs'])) continue
+    for (const [name, definition] of Object.entries(schema['$defs']) as Array<[string, JSONSchema]>) {
       const known = definitions.get(name)
       if (known !== undefined && JSON.stringify(known) !== JSON.stringify(definition)) {
         throw new SSEError('FST_SSE_MANIFEST_INVALID',

@@ -256,7 +256,7 @@ const Asked = Type.Object({
   params: Type.Record(Type.String(), Type.Unknown()),
   query: Type.Record(Type.String(), Type.Unknown()),
   body: Type.Unknown(),
-  headers: Type.Record(Type.String(), Type.String())
+  headers: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]))
 }, { $id: 'Asked', description: 'What the server has made of the request.' })
 
 const Shop = defineEvents({
@@ -269,7 +269,7 @@ const Shop = defineEvents({
 /** Streams that tell what they were asked, and then end. */
 function addShop (app: FastifyInstance): void {
   async function * tell ({ params, query, body, headers }: FastifyRequest) {
-    const own = Object.entries(headers).filter(([name]) => /^(x-.*|authorization|content-type)$/.test(name)) as Array<[string, string]>
+    const own = Object.entries(headers).filter(([name]) => /^(x-.*|authorization|content-type)$/.test(name)) as Array<[string, string | number]>
     yield Shop.make.asked({ params, query, body: body ?? null, headers: Object.fromEntries(own) } as never)
     yield Shop.make.shipped({ at: '2024-02-29T12:00:00Z', parcels: [[1, 'a']] }, { id: 7 })
     yield Shop.make.note('42')
