@@ -2,7 +2,7 @@ import neostandard from 'neostandard'
 import tseslint from 'typescript-eslint'
 
 export default [
-  { ignores: ['dist/', '.tap/', 'coverage/'] },
+  { ignores: ['dist/', '.tap/', 'coverage/', 'examples/generate/client/', 'test/fixtures/golden/'] },
   ...neostandard({ ts: true }),
   {
     rules: {

@@ -504,6 +504,36 @@ t.test('react: on a server it renders, and connects to nothing', async (t) => {
   t.match(output(), '<span id="visitors">connecting</span>')
 })
 
+t.test('generate: a page uses the client that was generated of its server, and the client is what would be generated now', async (t) => {
+  const browser = await launchChromium(t)
+  if (browser === null) return
+  const before = readFileSync(`${ROOT}examples/generate/client/streams.ts`, 'utf8')
+  const { origin, end } = await start(t, 'generate/server.ts')
+  t.equal(readFileSync(`${ROOT}examples/generate/client/streams.ts`, 'utf8'), before)
+
+  const page = await browser.newPage()
+  page.setDefaultTimeout(60_000)
+  const errors: string[] = []
+  page.on('pageerror', (error) => errors.push(String(error)))
+  await page.goto(origin)
+  await page.getByRole('button', { name: 'Deploy' }).click()
+  await page.locator('#step:text-is("Done: https://example.com/shop/v2")').waitFor()
+  t.equal(await page.locator('progress').getAttribute('value'), '100')
+  await page.getByLabel('Question').fill('Why?')
+  await page.getByRole('button', { name: 'Ask' }).click()
+  await page.locator('#usage:text-is("8 tokens")').waitFor()
+  t.equal(await page.locator('#answer').innerText(), 'You asked: “Why?” That is a good question.')
+  t.equal(await page.locator('#error').innerText(), '')
+
+  // A parameter that has to be escaped in the path.
+  await page.getByLabel('Service').fill('a/b ü')
+  await page.getByRole('button', { name: 'Deploy' }).click()
+  await page.locator('#step:text-is("Done: https://example.com/a%2Fb%20%C3%BC/v2")').waitFor()
+  t.strictSame(errors, [])
+  await page.goto('about:blank')
+  t.strictSame(await end('SIGTERM'), ENDED)
+})
+
 t.test('testing: the tests of the example pass', async (t) => {
   const { child, output } = run(t, ['--test', 'examples/testing.ts'])
   const [code] = await once(child, 'close')
@@ -516,14 +546,15 @@ t.test('the README lists each example with its command', async (t) => {
   const readme = readFileSync(`${ROOT}examples/README.md`, 'utf8')
   const listed = [...readme.matchAll(/^\| \[(.*?)\]\((.*?)\) .* `(.*?)` \|$/gm)].map(([, name, link, command]) => [name, link, command])
   const files = readdirSync(`${ROOT}examples`).filter((name) => name.endsWith('.ts'))
-  t.strictSame(listed.sort(), [...files, 'react'].sort().map((name) =>
-    [name, name, `node --import tsx ${name === 'testing.ts' ? '--test ' : ''}examples/${name === 'react' ? 'react/server.ts' : name}`]))
+  const folders = ['generate', 'react']
+  t.strictSame(listed.sort(), [...files, ...folders].sort().map((name) =>
+    [name, name, `node --import tsx ${name === 'testing.ts' ? '--test ' : ''}examples/${folders.includes(name) ? `${name}/server.ts` : name}`]))
 })
 
 t.test('the examples import what somebody who copies them can install', async (t) => {
   const readme = readFileSync(`${ROOT}examples/README.md`, 'utf8')
   const installed = [...readme.matchAll(/^npm install (.*)$/gm)].flatMap(([, names]) => names!.split(' '))
-  const names = [...readdirSync(`${ROOT}examples`), ...readdirSync(`${ROOT}examples/react`).map((name) => `react/${name}`)]
+  const names = [...readdirSync(`${ROOT}examples`), ...['generate', 'react'].flatMap((folder) => readdirSync(`${ROOT}examples/${folder}`).map((name) => `${folder}/${name}`))]
   for (const name of names.filter((name) => /\.[tj]sx?$/.test(name))) {
     const source = readFileSync(`${ROOT}examples/${name}`, 'utf8')
     const imported = [...source.matchAll(/ from '(.*?)'/g)].map((match) => match[1]!)
