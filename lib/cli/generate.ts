@@ -1,5 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve } from 'node:path'
+import { SSEError } from '../errors.js'
+import type { Manifest } from '../schema/manifest.js'
 import { parseArguments, shownArguments, type OptionValues } from './arguments.js'
 import { UserError, type Command, type CommandIO } from './command.js'
 import { findEntry, loadEntry, type Entry } from './entry.js'
@@ -161,9 +163,21 @@ async function produce (settings: Settings, io: CommandIO, signal: AbortSignal):
     apiVersion: documents.apiVersion ?? text(described['version']) ?? '0.0.0'
   }
   const texts: { format: Format, text: string }[] = []
-  for (const format of formats) texts.push({ format, text: await render(format, manifest, options) })
+  for (const format of formats) texts.push({ format, text: await renderFor(entry, format, manifest, options) })
   signal.throwIfAborted()
   return texts
+}
+
+async function renderFor (entry: Entry, format: Format, manifest: Manifest, options: FormatOptions): Promise<string> {
+  try {
+    return await render(format, manifest, options)
+  } catch (error) {
+    // A package to install, or something in the application's schemas that the format refuses. The rest is a bug.
+    if (error instanceof SSEError || (error instanceof Error && error.name === 'MissingPackageError')) {
+      throw new UserError(`The streams of ${entry.shown} cannot be written as ${format}: ${error.message}`, 1, error)
+    }
+    throw error
+  }
 }
 
 async function produceFiles (settings: Settings, out: string, io: CommandIO, signal: AbortSignal): Promise<OutputFile[]> {
