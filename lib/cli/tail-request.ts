@@ -19,7 +19,7 @@ export async function readRequest (given: string, { header, method: givenMethod,
   const url = readUrl(given)
   const headers = readHeaders(header)
   if (url.username !== '' || url.password !== '') {
-    const credentials = Buffer.from(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`).toString('base64')
+    const credentials = Buffer.from(`${decoded(url.username)}:${decoded(url.password)}`).toString('base64')
     if (!headers.has('authorization')) headers.set('authorization', `Basic ${credentials}`)
     url.username = url.password = ''
   }
@@ -43,6 +43,15 @@ function readUrl (given: string): URL {
   if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new UserError(`tail reads http and https, not ${url.protocol}//\n${HELP}`, 2)
   url.hash = ''
   return url
+}
+
+/** A `%` that begins no escape stands for itself. */
+function decoded (text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 function readHeaders (lines: readonly string[]): Headers {

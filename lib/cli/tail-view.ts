@@ -5,8 +5,9 @@ import { fit, printable, printableLines } from './tail-text.js'
 
 /** Most lines of one event's data on a terminal. */
 const MAX_LINES = 40
-/** Where a terminal does not tell its width. */
+/** Where a terminal does not tell its width, or one that nothing can be read in. */
 const COLUMNS = 80
+const MIN_COLUMNS = 20
 
 /** An event as it is shown. */
 export interface ShownEvent {
@@ -45,7 +46,10 @@ export function createView ({ stdout, stderr, env, signal }: CommandIO, isJSON: 
       else {
         const since = previousMs === undefined ? '' : duration(now.getTime() - previousMs)
         const head = headOf(event, since, event.id === previousId ? '' : event.id, paint)
-        write(stdout.isTTY === true ? onTerminal(event, `${clock(now)} ${head.text}`, head.width + 13, stdout.columns ?? COLUMNS, paint) : onOneLine(event, `${now.toISOString()} ${head.text}`))
+        const { isTTY, columns = 0 } = stdout
+        write(isTTY === true
+          ? onTerminal(event, `${clock(now)} ${head.text}`, head.width + 13, columns < MIN_COLUMNS ? COLUMNS : columns, paint)
+          : onOneLine(event, `${now.toISOString()} ${head.text}`))
       }
       previousMs = now.getTime()
       previousId = event.id
@@ -112,7 +116,8 @@ function jsonLine ({ event, data, id, verdict }: ShownEvent, time: Date): string
   members.push(`"data":${verdict?.isText === true || !isJSON(data) ? JSON.stringify(data) : onOneLineOfJSON(data)}`)
   if (verdict?.isDeclared === false) members.push('"undeclared":true')
   if (verdict?.problem !== undefined) members.push(`"invalid":${JSON.stringify(verdict.problem)}`)
-  return printableJSON(`{${members.join()}}`)
+  // What a terminal would act upon is within strings alone, where it may be escaped.
+  return printable(`{${members.join()}}`)
 }
 
 function isJSON (text: string): boolean {
@@ -127,11 +132,6 @@ function isJSON (text: string): boolean {
 /** As it came, so that large numbers stay what they are. A line end or tab of JSON is never within a string. */
 function onOneLineOfJSON (text: string): string {
   return text.replace(/[\t\r\n]+/g, ' ').trim()
-}
-
-/** What a terminal would act upon is within strings alone, where it may be escaped. */
-function printableJSON (line: string): string {
-  return printable(line)
 }
 
 function clock (date: Date): string {

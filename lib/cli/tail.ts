@@ -189,7 +189,7 @@ async function show (options: TailOptions, view: View, { signal }: CommandIO): P
     const from = stream.lastEventId === '' ? '' : `, from #${stream.lastEventId}`
     if (status === 'connecting') view.tell('note', `connecting: ${method} ${url.href}${from}`)
     else if (status === 'live') connected()
-    else if (status === 'stale') view.tell('warning', `silent: more than ${duration((silentMs ?? 0) / 2).slice(1)} without a byte`)
+    else if (status === 'stale') view.tell('warning', `silent${silentMs === undefined ? '' : `: more than ${duration(silentMs / 2).slice(1)} without a byte`}`)
     else if (status === 'reconnecting') {
       lostAt = Date.now()
       if (error !== undefined) view.tell('warning', `${reasonOf(error)}: connecting again in ${duration(delayMs).slice(1)}${attempt > 1 ? `, attempt ${attempt}` : ''}${from}`)

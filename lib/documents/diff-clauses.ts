@@ -336,7 +336,8 @@ function isConjunctionApart (clauses: readonly Clause[], other: Conjunction, dep
   return clauses.every((one) => others.every((each) => isDisjoint(one, each, depth)))
 }
 
-function isDisjoint (a: Clause, b: Clause, depth: number): boolean {
+/** Whether no value matches both, as far as that can be told. */
+export function isDisjoint (a: Clause, b: Clause, depth = MAX_DISJOINT_DEPTH): boolean {
   if (a.values !== undefined) return a.values.every((value) => !isOfClause(b, value) || allAccept(b.nodes, value) === false)
   if (b.values !== undefined) return isDisjoint(b, a, depth)
   if (a.type !== b.type || isNothing(overlap(a.range, b.range)) || isNothing(overlap(a.size, b.size))) return true

@@ -12,6 +12,15 @@ export function describeValues (values: readonly unknown[]): string {
 
 /** One alternative, in words: `an integer from 1`, `an object with kind "cat"`. */
 export function describeClause (clause: Clause): string {
+  let words = described.get(clause)
+  if (words === undefined) described.set(clause, words = describe(clause))
+  return words
+}
+
+/** Alternatives are described again and again while others are tried. */
+const described = new WeakMap<Clause, string>()
+
+function describe (clause: Clause): string {
   const { type, values, range, size } = clause
   if (values !== undefined) return describeValues(values)
   if (type === 'number') {

@@ -1,6 +1,7 @@
 import type { JSONSchema } from '../schema/manifest.js'
 import {
-  conjunction, declaredNames, divide, groupsOf, inShape, isApart, itemOf, Obstacle, otherProperties, propertyOf, type Clause, type Conjunction, type Range
+  conjunction, declaredNames, divide, groupsOf, inShape, isApart, isDisjoint, itemOf, Obstacle, otherProperties, propertyOf,
+  type Clause, type Conjunction, type Range
 } from './diff-clauses.js'
 import { describeClause, describeClauses, describeValues } from './diff-describe.js'
 import { canonical, readSchemas, typeOf, type SchemaNode, type Shape } from './diff-schema.js'
@@ -54,8 +55,9 @@ export interface ComparisonOptions {
   isText?: boolean
 }
 
-/** A comparison is given up after so many pairs of schemas. */
-const MAX_STEPS = 20_000
+/** A comparison is given up after so many pairs of schemas and of their alternatives. */
+const MAX_STEPS = 5_000
+const TOO_LARGE = 'the schemas have too many alternatives'
 /** Into how many cases a property with few values divides what is sent. */
 const MAX_CASES = 64
 
@@ -79,6 +81,7 @@ class Comparer {
   readonly #trail: string[] = []
   readonly #failed = new Map<string, Problem[]>()
   readonly #path: string[] = []
+  readonly #divisions = new Map<string, Clause[]>()
   #steps = 0
 
   constructor ({ isText = false }: ComparisonOptions) {
@@ -94,7 +97,7 @@ class Comparer {
     if (this.#proven.has(key)) return []
     const known = this.#failed.get(key)
     if (known !== undefined) return known
-    if (++this.#steps > MAX_STEPS) return [unknown('the schemas are too large')]
+    if (++this.#steps > MAX_STEPS) return [unknown(TOO_LARGE)]
     const mark = this.#trail.push(key) - 1
     this.#proven.add(key)
     const problems = this.#judge(sent, expected)
@@ -110,8 +113,8 @@ class Comparer {
     let from: Clause[]
     let to: Clause[]
     try {
-      from = divide(sent, true)
-      to = divide(expected, false)
+      from = this.#divide(sent, true)
+      to = this.#divide(expected, false)
     } catch (error) {
       if (error instanceof Obstacle) return [unknown(error.message)]
       throw error
@@ -124,35 +127,41 @@ class Comparer {
     }))
   }
 
+  #divide (whole: Conjunction, isWide: boolean): Clause[] {
+    const key = `${isWide ? '+' : '-'}${whole.key}`
+    let clauses = this.#divisions.get(key)
+    if (clauses === undefined) this.#divisions.set(key, clauses = divide(whole, isWide))
+    return clauses
+  }
+
   /** Whether an alternative is one of those that are expected. */
   #cover (clause: Clause, expected: Conjunction, to: readonly Clause[], cases: number, isOneOfSeveral: boolean): Problem[] {
     if (clause.values !== undefined) return this.#coverValues(clause.values, expected, to)
     if (this.#isText && clause.type === 'number' && to.some(takesAnyText)) return []
-    const candidates = to.filter(({ type }) => type === clause.type)
-    if (candidates.length === 0) {
+    const ofType = to.filter(({ type }) => type === clause.type)
+    if (ofType.length === 0) {
       const kind = to.some(({ values }) => values?.some((value) => typeOf(value) === clause.type)) ? 'value' : 'type'
       return [problem(kind, describeClause(clause), describeClauses(to))]
     }
-    const failures: Array<{ candidate: Clause, problems: Problem[], notes: Note[] }> = []
+    // The others cannot hold it. Mostly one is left: a constant tells.
+    const near = ofType.filter((candidate) => !isDisjoint(clause, candidate))
+    const candidates = ofType.length === 1 && !isOneOfSeveral ? ofType : near
+    const failures: Array<{ problems: Problem[], notes: Note[] }> = []
     for (const candidate of candidates) {
+      if (++this.#steps > MAX_STEPS) return [unknown(TOO_LARGE)]
       const notes = this.notes.length
       const problems = this.#check(clause, candidate)
       if (problems.length === 0) return []
-      failures.push({ candidate, problems, notes: this.notes.splice(notes) })
+      failures.push({ problems, notes: this.notes.splice(notes) })
     }
-    const parts = candidates.length === 1 ? [] : this.#divided(clause, cases)
+    const parts = ofType.length === 1 ? [] : this.#divided(clause, cases)
     if (parts.length > 1) return parts.flatMap((part) => this.#cover(part, expected, to, Math.floor(cases / parts.length), true))
-    // The one that was meant, when a constant tells: all others are apart from it.
-    const meant = candidates.length === 1 && !isOneOfSeveral
-      ? failures
-      : failures.filter(({ candidate }) => !candidate.nodes.some((node) => isApart(clause, node)))
-    const undecided = failures.find(({ problems }) => problems.every(({ kind }) => kind === 'unknown'))
-    if (undecided !== undefined && meant.length !== 1) return undecided.problems
-    if (meant.length === 1) {
-      this.notes.push(...meant[0]!.notes)
-      return meant[0]!.problems
+    if (failures.length === 1) {
+      this.notes.push(...failures[0]!.notes)
+      return failures[0]!.problems
     }
-    return [problem('variant', describeClause(clause), describeClauses(to))]
+    const undecided = failures.find(({ problems }) => problems.every(({ kind }) => kind === 'unknown'))
+    return undecided?.problems ?? [problem('variant', describeClause(clause), describeClauses(to))]
   }
 
   #coverValues (values: readonly unknown[], expected: Conjunction, to: readonly Clause[]): Problem[] {
@@ -178,7 +187,7 @@ class Comparer {
     for (const name of clause.required) {
       let values: unknown[]
       try {
-        const parts = divide(propertyOf(clause, name), true)
+        const parts = this.#divide(propertyOf(clause, name), true)
         if (!parts.every((part) => part.values !== undefined)) continue
         values = parts.flatMap((part) => part.values ?? [])
       } catch {

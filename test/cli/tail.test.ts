@@ -10,7 +10,7 @@ import { UserError, type CommandIO } from '../../lib/cli/command.js'
 import { tail } from '../../lib/cli/tail.js'
 import { defineEvents, text } from '../../lib/index.js'
 import type { Manifest } from '../../lib/schema/manifest.js'
-import { pinRandom, serveRaw, type RawRequest } from '../client/servers.js'
+import { pinRandom, serveRaw, stopTime, type RawRequest } from '../client/servers.js'
 import { createApp, listen } from '../support/app.js'
 import { until } from '../support/sources.js'
 
@@ -134,6 +134,38 @@ TIME +SPAN many
 ${'    0,\n'.repeat(39)}  … 12 more lines; --json shows all
 TIME +SPAN sse.end null
 `)
+})
+
+t.test('a terminal that does not tell its width has 80 columns', async (t) => {
+  const server = await serveRaw(t, (request) => request.open(`data: ${'x'.repeat(100)}\n\n`, 'event: sse.end\ndata: null\n\n'))
+  const { out } = await run([server.origin], { isTTY: true, columns: 0, env: { NO_COLOR: '1' } }).result()
+  t.equal(out, `TIME          message\n  ${'x'.repeat(77)}…\nTIME +SPAN sse.end null\n`)
+})
+
+t.test('silence is told, in time to see it before the connection is made anew', async (t) => {
+  const clock = stopTime(t)
+  const server = await serveRaw(t, (request) => request.openWith({ 'sse-heartbeat': '1000' }, ': sse-heartbeat: 1000\n\n', 'retry: 100\n\n', 'event: a\nid: 1\ndata: 1\n\n'))
+  const interruption = new AbortController()
+  const running = run([server.origin], { signal: interruption.signal })
+  await until(() => running.stdout.text !== '')
+  pinRandom(t, 0)
+  clock.tick(2_300)
+  await until(() => running.stderr.text.includes('silent'))
+  clock.tick(3_000)
+  await until(() => running.stderr.text.includes('again in'))
+  clock.tick(100)
+  await until(() => running.stderr.text.includes('connected again'))
+  interruption.abort()
+  t.strictSame(await running.result(), {
+    code: 0,
+    out: 'TIME          a #1 1\n',
+    err: `* connecting: GET http://HOST/
+* connected
+* silent: more than 1.5s without a byte
+* nothing has come for too long: connecting again in 100ms, from #1
+* connected again, after SPAN
+`
+  })
 })
 
 t.test('colours are used on a terminal, not with NO_COLOR, and elsewhere with FORCE_COLOR', async (t) => {
@@ -275,10 +307,12 @@ t.test('method, headers, body, credentials and the last event ID go to the serve
   ]
   t.equal((await run([`${server.origin}/a?b=c#d`, '--header', 'X-A: 1:2', '--header', 'x-a: 3', '--last-event-id', '7.é']).result()).code, 0)
   await run([`${server.origin.replace('//', '//user:p%40ss@')}/b`, '--data', '{"a":1}']).result()
+  await run([`${server.origin.replace('//', '//%zz:@')}/b`]).result()
   await run([`${server.origin}/c`, '--data', '@body.txt', '--method', 'put', '--header', 'Accept: */*'], { cwd: dir }).result()
   t.strictSame(server.requests.map(seen), [
     ['GET', '/a?b=c', undefined, '1:2, 3', undefined, 'text/event-stream', '7.\u00c3\u00a9', ''],
     ['POST', '/b', `Basic ${Buffer.from('user:p@ss').toString('base64')}`, undefined, 'application/json', 'text/event-stream', undefined, '{"a":1}'],
+    ['GET', '/b', `Basic ${Buffer.from('%zz:').toString('base64')}`, undefined, undefined, 'text/event-stream', undefined, ''],
     ['PUT', '/c', undefined, undefined, 'text/plain; charset=utf-8', '*/*', undefined, 'not JSON']
   ])
 })
