@@ -144,7 +144,10 @@ t.test('a terminal that does not tell its width has 80 columns', async (t) => {
 
 t.test('silence is told, in time to see it before the connection is made anew', async (t) => {
   const clock = stopTime(t)
-  const server = await serveRaw(t, (request) => request.openWith({ 'sse-heartbeat': '1000' }, ': sse-heartbeat: 1000\n\n', 'retry: 100\n\n', 'event: a\nid: 1\ndata: 1\n\n'))
+  const server = await serveRaw(t, (request, { requests }) => {
+    request.openWith({ 'sse-heartbeat': '1000' }, ': sse-heartbeat: 1000\n\n', 'retry: 100\n\n')
+    if (requests.length === 1) request.chunks('event: a\nid: 1\ndata: 1\n\n')
+  })
   const interruption = new AbortController()
   const running = run([server.origin], { signal: interruption.signal })
   await until(() => running.stdout.text !== '')
