@@ -1,5 +1,6 @@
+import { spawn } from 'node:child_process'
+import { once, type EventEmitter } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import type { EventEmitter } from 'node:events'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { QueryClient, type FetchQueryOptions } from '@tanstack/query-core'
@@ -8,9 +9,14 @@ import t, { type Test } from 'tap'
 import ts from 'typescript'
 import type { Channel, ChannelFamily } from '../lib/index.js'
 import type { EventStream, Validator } from '../lib/client.js'
+import { toTypeScript } from '../lib/documents/typescript.js'
 import { createApp } from './support/app.js'
 import { connect } from './support/client.js'
 import { until } from './support/sources.js'
+
+// The compiler and several processes run here. The comment is how tap's runner is told.
+t.setTimeout(180_000)
+t.comment('timeout=180000')
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const snippetFolder = join(root, 'test', '.snippets')
@@ -20,6 +26,9 @@ const OPENING = ': sse-heartbeat: 15000\n\nretry: 3000\n\n'
 const END = 'event: sse.end\ndata: null\nid: sse.end\n\n'
 
 type Snippet = { app: FastifyInstance } & Record<string, unknown>
+
+/** The application that the README generates a client of. */
+let buildOrders: () => Promise<FastifyInstance>
 
 /** What each TypeScript snippet of the README does, by the heading above it. */
 const checks: Record<string, (t: Test, snippet: Snippet) => Promise<void>> = {
@@ -165,6 +174,18 @@ const checks: Record<string, (t: Test, snippet: Snippet) => Promise<void>> = {
       [{ event: 'step', data: { percent: 50 } }, { event: 'step', data: { percent: 100 } }])
     client.clear()
   },
+  'Generate clients': async (t, { default: buildApp, watch }) => {
+    if (buildApp !== undefined) return
+    const app = await buildOrders()
+    t.teardown(() => app.close())
+    let authorization: string | undefined
+    app.addHook('onRequest', async (request) => { authorization = request.headers.authorization })
+    const shown: unknown[] = []
+    await (watch as (baseUrl: string, show: (order: unknown) => void, token: () => Promise<string>) => Promise<void>)(
+      await app.listen({ port: 0, host: '127.0.0.1' }), (order) => shown.push(order), async () => 'secret')
+    t.strictSame(shown, [{ id: 7, status: 'open' }])
+    t.equal(authorization, 'Bearer secret')
+  },
   'Limit and revoke': async (t, { app }) => {
     t.equal((await app.inject('/feed')).body, OPENING + 'data: "yours"\n\n' + END)
     t.strictSame((await app.inject({ method: 'POST', url: '/ban/ann' })).json(), { ended: 0 })
@@ -209,6 +230,14 @@ t.test('every snippet of the README compiles, and does what the README says', as
   })
   t.strictSame([...new Set(snippets.map(({ heading }) => heading))], Object.keys(checks))
 
+  // What one snippet is generated from, and another imports.
+  buildOrders = ((await import(pathToFileURL(snippets.find(({ heading }) => heading === 'Generate clients')!.file).href)) as { default: () => Promise<FastifyInstance> }).default
+  const app = await buildOrders()
+  await app.ready()
+  mkdirSync(join(snippetFolder, 'api'))
+  writeFileSync(join(snippetFolder, 'api', 'streams.ts'), toTypeScript(app.sse.manifest()))
+  await app.close()
+
   const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile)
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
   const program = ts.createProgram(snippets.map(({ file }) => file), options)
@@ -225,6 +254,54 @@ t.test('every snippet of the README compiles, and does what the README says', as
       await checks[heading]!(t, snippet)
     })
   }
+})
+
+t.test('the command lines of the README do what it says', async (t) => {
+  const dir = join(root, 'test', '.snippets', 'commands')
+  mkdirSync(dir, { recursive: true })
+  const code = blocks(readme, 'ts').find(({ heading }) => heading === 'Generate clients')!.code.replaceAll("'fastify-typed-sse'", "'../../../lib/index.js'")
+  writeFileSync(join(dir, 'app.ts'), code)
+  const app = await buildOrders()
+  t.teardown(() => app.close())
+  const origin = await app.listen({ port: 0, host: '127.0.0.1' })
+
+  /** What stands behind `npx fastify-typed-sse`, run. */
+  const run = async (line: string, input = ''): Promise<{ code: unknown, stdout: string, stderr: string }> => {
+    const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'lib/cli/main.ts'), ...line.replace('localhost:3000', origin).split(' ').slice(2)], { cwd: dir, stdio: 'pipe' })
+    t.teardown(() => child.kill('SIGKILL'))
+    const output = { stdout: '', stderr: '' }
+    for (const name of ['stdout', 'stderr'] as const) child[name].setEncoding('utf8').on('data', (chunk: string) => { output[name] += chunk })
+    child.stdin.end(input)
+    const [code] = await once(child, 'close')
+    return { code, ...output }
+  }
+  const read = (name: string): string => readFileSync(join(dir, 'api', name), 'utf8')
+
+  const [generate, both, check, diff, openapi, asyncapi, tail, ...others] = blocks(readme, 'sh').flatMap(({ code }) => code.split('\n').filter((line) => line.includes('npx fastify-typed-sse')))
+  t.strictSame(others, [])
+  t.strictSame(await run(generate!), { code: 0, stdout: '', stderr: `written ${join('api', 'streams.ts')}\n` })
+  t.equal(read('streams.ts'), toTypeScript(app.sse.manifest()))
+  t.strictSame(await run(both!), { code: 0, stdout: '', stderr: `unchanged ${join('api', 'streams.ts')}\nwritten ${join('api', 'streams.manifest.json')}\n` })
+  t.strictSame(JSON.parse(read('streams.manifest.json')), JSON.parse(JSON.stringify(app.sse.manifest())))
+  t.match(await run(check!), { code: 0 })
+
+  const released = read('streams.manifest.json')
+  const [git, ours] = diff!.split(' | ')
+  t.equal(git, 'git show main:api/streams.manifest.json')
+  t.match(await run(ours!, released), { code: 0, stdout: 'No change that clients could notice.\n' })
+  writeFileSync(join(dir, 'app.ts'), code.replace('changed: Order, ', '').replace("Type.Literal('shipped')", "Type.Literal('shipped'), Type.Literal('lost')"))
+  t.match(await run(check!), { code: 1 })
+  t.match(await run(both!), { code: 0 })
+  t.strictSame(await run(ours!, released), { code: 1, stdout: blocks(readme, 'text').find(({ heading }) => heading.startsWith('Check in CI'))!.code, stderr: '' })
+
+  t.match(await run(openapi!), { code: 0 })
+  t.match(JSON.parse(read('streams.openapi.json')), { openapi: /^3\.1\./ })
+  t.match(await run(asyncapi!), { code: 0 })
+  t.match(JSON.parse(read('streams.asyncapi.json')), { asyncapi: '3.0.0' })
+  writeFileSync(join(dir, 'api', 'streams.manifest.json'), released)
+  const tailed = await run(tail!)
+  t.equal(tailed.code, 0, tailed.stderr)
+  t.match(tailed.stdout, /created +\S*1 .*\{"id":7,"status":"open"\}\n.*note .*That is all\.\n/)
 })
 
 t.test('the README names the two commands as they are run', async (t) => {
