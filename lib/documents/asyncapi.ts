@@ -207,7 +207,8 @@ function serversOf (servers: readonly DocumentServer[]): Record<string, object> 
 
 /** The characters that names of channels, operations and messages may have, and that need no escape in a reference. */
 function toKey (name: string): string {
-  return name.replace(/[^A-Za-z0-9._-]+/g, '_')
+  // What is called `__proto__` many tools lose.
+  return name === '__proto__' ? 'proto' : name.replace(/[^A-Za-z0-9._-]+/g, '_')
 }
 
 function toParameterName (name: string): string {
