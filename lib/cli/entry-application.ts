@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import { extname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { show } from '../errors.js'
 import type { Manifest } from '../schema/manifest.js'
@@ -148,8 +149,10 @@ async function importStreams (task: EntryTask): Promise<unknown> {
 }
 
 async function importDefault (task: EntryTask): Promise<unknown> {
-  const url = pathToFileURL(task.path).href
-  const namespace = await import(url) as Record<string, unknown>
+  // Imported by ES, a `.cts` and what it requires go another way through tsx, on which JSON files that CommonJS requires are lost.
+  const namespace = (extname(task.path) === '.cts'
+    ? { default: createRequire(task.path)(task.path) as unknown }
+    : await import(pathToFileURL(task.path).href)) as Record<string, unknown>
   let exported = namespace['default']
   // CommonJS that was ES once: its `module.exports` has the default export as `default`, and loaders add one more level.
   for (let level = 0; level < 2 && isObject(exported) && !isApplication(exported) && exported['default'] !== undefined; level++) {

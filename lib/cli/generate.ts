@@ -53,7 +53,7 @@ Options:
   --format FORMAT     What to write. Can be given more than once.
                       [default: typescript]
                         typescript  ${fileOf('typescript')}
-                        manifest    ${fileOf('manifest')}: all streams as plain JSON
+                        manifest    ${fileOf('manifest')}: plain JSON of all
                         openapi     ${fileOf('openapi')}
                         asyncapi    ${fileOf('asyncapi')}: AsyncAPI 3.0
                         go          ${fileOf('go')}
@@ -110,7 +110,7 @@ interface OutputFile {
 /** `fastify-typed-sse generate`. */
 export const generate: Command = {
   name: 'generate',
-  summary: 'Write typed clients, API documents and models from an application\'s streams',
+  summary: 'Write typed clients, API documents and models of an application',
   help: HELP,
   async run (args, io) {
     const { options, positionals } = parseArguments(args, OPTIONS, 'generate')
