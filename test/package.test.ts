@@ -420,6 +420,52 @@ t.test('the types of the client compile for a page without those of Node, and fo
   t.equal(node, '', 'for Node')
 })
 
+t.test('the command generates a client that compiles beside the shipped types, and reads a stream', async (t) => {
+  const main = join(installed, 'dist/lib/cli/main.js')
+  const { bin, version } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'))
+  t.strictSame(bin, { [NAME]: './dist/lib/cli/main.js' })
+  t.ok((await readFile(main, 'utf8')).startsWith('#!/usr/bin/env node\n'))
+  t.strictSame(await run(process.execPath, [main, '--version'], project), { stdout: `${version}\n`, stderr: '' })
+
+  await writeFile(join(project, 'routes.mjs'), `
+    import { Type } from '@sinclair/typebox'
+    export default async (app) => {
+      app.get('/ticks/:zone', { schema: { params: Type.Object({ zone: Type.String() }), events: { tick: Type.Object({ n: Type.Integer() }) } } }, (request, reply) =>
+        reply.sse([{ event: 'tick', data: { n: 1 }, id: request.params.zone }]))
+    }
+  `)
+  const { stdout: streams } = await run(process.execPath, [main, 'generate', 'routes.mjs'], project)
+  const use = `
+    import { connect } from '${NAME}/client'
+    import { createStreams } from './streams.js'
+    const streams = createStreams(connect)
+    streams.ticksByZone({ params: { zone: 'utc' } }).on('tick', ({ n }) => n satisfies number)
+    // @ts-expect-error a parameter is missing
+    streams.ticksByZone({ params: {} })
+  `
+  t.equal(await compile({ 'streams.ts': streams, 'use.ts': use }, { module: 'ESNext', moduleResolution: 'Bundler' }), '')
+
+  const models = await run(process.execPath, [main, 'generate', 'routes.mjs', '--format', 'python', '--format', 'openapi', '--out', 'gen'], project)
+  t.strictSame(models, { stdout: '', stderr: `written ${join('gen', 'streams.py')}\nwritten ${join('gen', 'streams.openapi.json')}\n` })
+
+  const given = await runScript('tail.mjs', `
+    import { execFile } from 'node:child_process'
+    import { promisify } from 'node:util'
+    import Fastify from 'fastify'
+    import plugin from '${NAME}'
+    import routes from './routes.mjs'
+    const app = Fastify()
+    await app.register(plugin)
+    await app.register(routes)
+    const origin = await app.listen({ port: 0, host: '127.0.0.1' })
+    const { stdout } = await promisify(execFile)(process.execPath, [${JSON.stringify(main)}, 'tail', origin + '/ticks/utc', '--json'])
+    const { time, ...event } = JSON.parse(stdout.split('\\n')[0])
+    console.log(JSON.stringify(event))
+    await app.close()
+  `)
+  t.strictSame(given, { event: 'tick', id: 'utc', data: { n: 1 } })
+})
+
 t.test('publint has nothing to say', async (t) => {
   const { messages } = await publint({ pkgDir: installed, pack: false, strict: true })
   t.strictSame(messages, [])
