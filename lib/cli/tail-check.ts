@@ -80,7 +80,12 @@ function problemOf (validate: ValidateFunction | string, text: string, isText: b
     }
   }
   if (typeof validate === 'string') return validate
-  if (validate(data)) return undefined
+  try {
+    if (validate(data)) return undefined
+  } catch (error) {
+    // Of `unevaluatedProperties`, Ajv makes functions that may throw.
+    return `its schema cannot be used: ${(error as Error).message}`
+  }
   // The last error is that of the outermost keyword: of a union, not of its first branch.
   const error = validate.errors!.at(-1)!
   const { additionalProperty, allowedValues, allowedValue } = error.params as { additionalProperty?: string, allowedValues?: unknown, allowedValue?: unknown }
