@@ -1,3 +1,4 @@
+import { MODEL_FILES, type ModelLanguage } from '../documents/model-files.js'
 import { nearest } from '../errors.js'
 import type { Manifest } from '../schema/manifest.js'
 import { UserError } from './command.js'
@@ -40,10 +41,10 @@ const FORMATS = {
     render: async (manifest, { title, apiVersion }) => json((await import('../documents/asyncapi.js'))
       .toAsyncAPI(manifest, { info: { title, version: apiVersion } }))
   },
-  go: models('streams.go', 'go'),
-  kotlin: models('streams.kt', 'kotlin'),
-  swift: models('streams.swift', 'swift'),
-  python: models('streams.py', 'python')
+  go: models('go'),
+  kotlin: models('kotlin'),
+  swift: models('swift'),
+  python: models('python')
 } satisfies Record<string, FormatDefinition>
 
 /** What `generate` can write. */
@@ -71,9 +72,9 @@ export async function render (format: Format, manifest: Manifest, options: Forma
   return await FORMATS[format].render(manifest, options)
 }
 
-function models (file: string, language: 'go' | 'kotlin' | 'swift' | 'python'): FormatDefinition {
+function models (language: ModelLanguage): FormatDefinition {
   return {
-    file,
+    file: MODEL_FILES[language],
     render: async (manifest) => await (await import('../documents/models.js')).toModels(manifest, language)
   }
 }

@@ -1,22 +1,12 @@
 import { show } from '../errors.js'
 import type { Manifest } from '../schema/manifest.js'
+import type { ModelLanguage } from './model-files.js'
 import { goAbilities, toGo } from './models-go.js'
 import { kotlinAbilities, toKotlin } from './models-kotlin.js'
 import { toPlan, type Abilities, type Plan } from './models-plan.js'
 import { pythonAbilities, toPython } from './models-python.js'
 import type { Quicktype } from './models-quicktype.js'
 import { swiftAbilities, toSwift } from './models-swift.js'
-
-/** A language that models can be written in. */
-export type ModelLanguage = 'go' | 'kotlin' | 'swift' | 'python'
-
-/** Language → what the file with its models is called by custom. */
-export const MODEL_FILES: Readonly<Record<ModelLanguage, string>> = {
-  go: 'streams.go',
-  kotlin: 'Streams.kt',
-  swift: 'Streams.swift',
-  python: 'streams.py'
-}
 
 /** A package that is not installed, and is needed only for this. */
 export class MissingPackageError extends Error {
@@ -29,6 +19,8 @@ export class MissingPackageError extends Error {
     this.packageName = packageName
   }
 }
+
+export { MODEL_FILES, type ModelLanguage } from './model-files.js'
 
 interface Language {
   readonly abilities: Abilities

@@ -1,5 +1,6 @@
 import { show, SSEError } from '../errors.js'
-import { callback, checkObject, checkOptions, integer, milliseconds, oneOf, unknownOption, type Check } from '../option-checks.js'
+import { callback, checkObject, checkOptions, integer, invalid, milliseconds, oneOf, unknownOption, type Check } from '../option-checks.js'
+import type { SwaggerSettings } from './swagger.js'
 import type { RouteStreamOptions, SSEPluginOptions } from './types.js'
 
 /** The options of a route, all of them given. */
@@ -51,11 +52,11 @@ export function resolveOptions (given: unknown, defaults: ResolvedOptions, where
  *
  * @throws FST_SSE_OPTION_UNKNOWN, FST_SSE_OPTION_INVALID, FST_SSE_OPTIONS_CONFLICT
  */
-export function resolvePluginOptions (given: SSEPluginOptions): { defaults: ResolvedOptions, total: number, perKey: number } {
+export function resolvePluginOptions (given: SSEPluginOptions): { defaults: ResolvedOptions, total: number, perKey: number, swagger: SwaggerSettings } {
   // Fastify itself puts these three among a plugin's options.
-  const { limits, prefix, logLevel, logSerializers, ...routeOptions } = given as SSEPluginOptions & Record<string, unknown>
+  const { limits, openapi, prefix, logLevel, logSerializers, ...routeOptions } = given as SSEPluginOptions & Record<string, unknown>
   const unknown = Object.keys(routeOptions).find((option) => !Object.hasOwn(CHECKS, option))
-  if (unknown !== undefined) throw unknownOption('options', unknown, [...Object.keys(CHECKS), 'limits'])
+  if (unknown !== undefined) throw unknownOption('options', unknown, [...Object.keys(CHECKS), 'limits', 'openapi'])
   const defaults = resolveOptions(routeOptions, DEFAULTS, 'options')
   const checked = { total: Infinity, perKey: Infinity }
   if (limits !== undefined) {
@@ -67,7 +68,18 @@ export function resolvePluginOptions (given: SSEPluginOptions): { defaults: Reso
       checked[option] = value
     }
   }
-  return { defaults, ...checked }
+  return { defaults, ...checked, swagger: resolveSwagger(openapi) }
+}
+
+function resolveSwagger (given: SSEPluginOptions['openapi']): SwaggerSettings {
+  const defaults: { dialect: 'event' | 'payload', decorator: string | readonly string[] } = { dialect: 'event', decorator: 'swagger' }
+  const { dialect, decorator } = checkOptions(given, defaults, { dialect: oneOf('event', 'payload'), decorator: names }, 'options.openapi')
+  return { dialect, decorators: [decorator].flat() }
+}
+
+function names (option: string, value: unknown): void {
+  const given: unknown[] = [value].flat()
+  if (given.length === 0 || !given.every((name) => typeof name === 'string' && name !== '')) throw invalid(option, value, 'a name, or an array of names')
 }
 
 function checkConflicts (options: ResolvedOptions, given: object, where: string): void {

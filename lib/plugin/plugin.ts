@@ -13,6 +13,7 @@ import { resolvePluginOptions } from './options.js'
 import { createReplyMethod } from './reply.js'
 import { StreamRoutes } from './route.js'
 import { drain } from './shutdown.js'
+import { SwaggerDocuments } from './swagger.js'
 import { UnusedConnections } from './unused-connections.js'
 import type { SSEApi, SSEPluginOptions } from './types.js'
 
@@ -24,7 +25,7 @@ async function registerSSE (app: FastifyInstance, given: SSEPluginOptions): Prom
     throw new SSEError('FST_SSE_ALREADY_REGISTERED',
       'reply.sse exists already: fastify-typed-sse, or another plugin that decorates `sse`, is registered twice. Register it once, at the root.')
   }
-  const { defaults, ...limits } = resolvePluginOptions(given)
+  const { defaults, swagger, ...limits } = resolvePluginOptions(given)
   const hub = new StreamHub()
   const routes = new StreamRoutes(defaults)
   const sessions = new Http2Sessions()
@@ -41,17 +42,21 @@ async function registerSSE (app: FastifyInstance, given: SSEPluginOptions): Prom
   const unused = new UnusedConnections(app.server)
 
   app.decorateReply('sse', sse as FastifyReply['sse'])
+  const createPresentManifest = (): Manifest => createManifest(routes.declared(), channels.declared())
+  // Somebody's `onReady` may ask for a document before ours has run.
+  const documents = new SwaggerDocuments(createPresentManifest, swagger)
   let isReady = false
   const manifest = (): Manifest => {
     if (!isReady) {
       throw new SSEError('FST_SSE_NOT_READY', 'app.sse.manifest() was called before the application is ready: routes and schemas may still be added. Await app.ready() first.')
     }
-    return createManifest(routes.declared(), channels.declared())
+    return createPresentManifest()
   }
 
   app.decorate('sse', createApi(hub, channels, manifest))
   app.addHook('onRoute', function (route) {
     routes.add(this, route)
+    documents.add(this, route)
   })
   app.addHook('onReady', async () => {
     isReady = true

@@ -152,6 +152,24 @@ export interface SSEPluginOptions extends RouteStreamOptions {
     /** For each key that a route's `limitKey` gives. The answer is 429. An integer of 1 or more. No limit by default. */
     perKey?: number | undefined
   } | undefined
+  /** How streams stand in the documents of @fastify/swagger. */
+  openapi?: {
+    /**
+     * What the schema of a stream describes in OpenAPI 3.0 and 3.1. OpenAPI 3.2 has `itemSchema`, and needs no dialect.
+     *
+     * - `'event'`: one event, parsed: `{ event, data, id? }`
+     * - `'payload'`: the data of one event
+     *
+     * @defaultValue `'event'`
+     */
+    dialect?: 'event' | 'payload' | undefined
+    /**
+     * The `decorator` of @fastify/swagger where it has another name, or several where it is registered several times.
+     *
+     * @defaultValue `'swagger'`
+     */
+    decorator?: string | readonly string[] | undefined
+  } | undefined
 }
 
 /** One open stream, as {@link SSEApi.evict} sees it. */

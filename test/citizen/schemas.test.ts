@@ -9,6 +9,18 @@ const Clock = defineEvents({ tick: Type.Object({ now: Type.String() }) })
 const userFrame = (data: object): string => `event: user\ndata: ${JSON.stringify(data)}\n\n`
 const REFUSED = { statusCode: 500, code: 'FST_SSE_EVENT_INVALID' }
 
+const LAST_EVENT_ID = {
+  name: 'Last-Event-ID',
+  in: 'header',
+  required: false,
+  description: 'ID of the last event that the client has: the stream goes on after it. For clients that cannot set headers, the query parameter `lastEventId` does the same.',
+  schema: { type: 'string' }
+}
+const HEADERS = {
+  'sse-heartbeat': { description: 'Milliseconds after which a silent stream sends a comment; 0 for never.', required: true, schema: { type: 'integer', minimum: 0 } }
+}
+const OVER = { description: 'The stream is over: do not connect again.' }
+
 t.test('@fastify/swagger: routes that stream stand in the document, and their events do not break it', async (t) => {
   const { app } = await createApp(t)
   await app.register(swagger, { openapi: { info: { title: 'mine', version: '1' } } })
@@ -24,14 +36,26 @@ t.test('@fastify/swagger: routes that stream stand in the document, and their ev
   await app.ready()
   const document = app.swagger()
   t.strictSame(JSON.parse(JSON.stringify(document)).paths, {
-    '/clock': { get: { summary: 'Time', tags: ['live'], responses: { 200: { description: 'Default Response' } } } },
+    '/clock': {
+      get: {
+        summary: 'Time',
+        tags: ['live'],
+        parameters: [LAST_EVENT_ID],
+        responses: {
+          200: { description: 'Event stream', headers: HEADERS, content: { 'text/event-stream': { schema: { $ref: '#/components/schemas/ClockEvent' } } } },
+          204: OVER
+        }
+      }
+    },
     '/map': {
       post: {
         requestBody: {
           required: true,
           content: { 'application/json': { schema: { type: 'object', required: ['n'], properties: { n: { type: 'integer' } } } } }
         },
-        responses: { 200: { description: 'numbers', content: { 'text/event-stream': { schema: { type: 'string' } } } } }
+        // What the application says of its stream stands.
+        parameters: [LAST_EVENT_ID],
+        responses: { 200: { description: 'numbers', content: { 'text/event-stream': { schema: { type: 'string' } } } }, 204: OVER }
       }
     }
   })
@@ -51,7 +75,15 @@ t.test('@fastify/swagger: Swagger 2 and a transform see the schema as it was giv
   })
   app.get('/clock', { schema: { events: Clock } }, (_request, reply) => reply.sse([Clock.make.tick({ now: 'now' })]))
   await app.ready()
-  t.strictSame(JSON.parse(JSON.stringify(app.swagger())).paths, { '/clock': { get: { responses: { 200: { description: 'Default Response' } } } } })
+  t.strictSame(JSON.parse(JSON.stringify(app.swagger())).paths, {
+    '/clock': {
+      get: {
+        produces: ['text/event-stream'],
+        parameters: [{ name: LAST_EVENT_ID.name, in: 'header', description: LAST_EVENT_ID.description, type: 'string' }],
+        responses: { 200: { description: 'Event stream' }, 204: OVER }
+      }
+    }
+  })
   t.ok(seen.length > 0 && seen.every((events) => events === Clock))
 })
 

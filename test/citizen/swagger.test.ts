@@ -5,8 +5,7 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import fastifyPlugin from 'fastify-plugin'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { SwaggerDocuments } from '../../lib/plugin/swagger.js'
-import ssePlugin, { defineEvents } from '../../lib/index.js'
+import ssePlugin, { defineEvents, type SSEPluginOptions } from '../../lib/index.js'
 import { createLogged } from '../support/app.js'
 
 type Json = any
@@ -41,20 +40,11 @@ const responses = (schema: object, headers = {}): object => ({
 })
 const clock = (name = 'ClockEvent'): object => responses({ schema: { $ref: `#/components/schemas/${name}` } })
 
-interface Settings { dialect?: 'event' | 'payload', decorators?: string[] }
-
-async function create (t: Test, settings: Settings = {}): Promise<FastifyInstance> {
+async function create (t: Test, openapi: SSEPluginOptions['openapi'] = {}): Promise<FastifyInstance> {
   const { app } = createLogged(t)
-  await app.register(streams, settings)
+  await app.register(ssePlugin, { openapi })
   return app
 }
-
-/** The plugin, with its part in documents. */
-const streams = fastifyPlugin(async (app: FastifyInstance, { dialect = 'event', decorators = ['swagger'] }: Settings) => {
-  await app.register(ssePlugin)
-  const documents = new SwaggerDocuments(() => app.sse.manifest(), { dialect, decorators })
-  app.addHook('onRoute', function (route) { documents.add(this, route) })
-})
 
 async function documentOf (app: FastifyInstance, decorator = 'swagger'): Promise<Json> {
   await app.ready()
@@ -93,7 +83,7 @@ t.test('the order in which the plugins are registered does not matter, nor where
       child.get('/clock', { schema: { events: Clock } }, stream)
     }
     if (order === 'swagger first') await app.register(swagger, options)
-    await app.register(streams, {})
+    await app.register(ssePlugin)
     if (order === 'sse first') await app.register(swagger, options)
     if (order === 'wrapped') await app.register(fastifyPlugin(async (inner) => { await inner.register(swagger, options) }))
     let holder = app
@@ -248,7 +238,6 @@ t.test('routes without streams are as they would be without the plugin', async (
 
 t.test('each of several methods and constraints has its own stream', async (t) => {
   const app = await create(t)
-  app.addHttpMethod('QUERY', { hasBody: true })
   await app.register(swagger, { openapi: { openapi: '3.2.0', info }, exposeHeadRoutes: true })
   app.route({ method: ['GET', 'PUT'], url: '/clock', schema: { events: Clock }, handler: stream })
   app.route({ method: 'QUERY', url: '/clock', schema: { events: Clock }, handler: stream } as Json)
@@ -331,7 +320,7 @@ t.test('a document that was written by hand is left alone', async (t) => {
 })
 
 t.test('documents under other names have streams when the plugin is told the names', async (t) => {
-  const app = await create(t, { decorators: ['inner', 'outer'] })
+  const app = await create(t, { decorator: ['inner', 'outer'] })
   await app.register(swagger, { openapi: { info }, decorator: 'inner' } as Json)
   await app.register(swagger, { openapi: { openapi: '3.2.0', info }, decorator: 'outer' } as Json)
   app.get('/clock', { schema: { events: Clock } }, stream)

@@ -210,7 +210,7 @@ t.test('an entry that is not there is answered with the nearest one that is', as
 t.test('files are written into a directory that is made, and only when they differ', async (t) => {
   const formats = ['typescript', 'manifest', 'openapi', 'asyncapi', 'go', 'kotlin', 'swift', 'python']
   const args = ['generate', 'app.js', '--out', 'gen/all', ...formats.flatMap((format) => ['--format', format])]
-  const names = ['streams.ts', 'streams.manifest.json', 'streams.openapi.json', 'streams.asyncapi.json', 'streams.go', 'streams.kt', 'streams.swift', 'streams.py']
+  const names = ['streams.ts', 'streams.manifest.json', 'streams.openapi.json', 'streams.asyncapi.json', 'streams.go', 'Streams.kt', 'Streams.swift', 'streams.py']
   const told = (word: string): string => names.map((name) => `${word} ${join('gen/all', name)}\n`).join('')
   t.strictSame(await project.run(...args), { code: 0, stdout: '', stderr: told('written') })
   t.strictSame(await project.run(...args), { code: 0, stdout: '', stderr: told('unchanged') })

@@ -31,6 +31,9 @@ t.test('an option that is unknown, out of range or contradictory is refused when
     [{ limits: 5 }, 'FST_SSE_OPTION_INVALID', 'options.limits must be an object of options, but is 5.'],
     [{ limits: { total: 0 } }, 'FST_SSE_OPTION_INVALID', 'options.limits.total must be an integer of 1 or more, but is 0.'],
     [{ limits: { perkey: 1 } }, 'FST_SSE_OPTION_UNKNOWN', 'options.limits has no option "perkey". Did you mean perKey?'],
+    [{ openapi: { dialect: 'events' } }, 'FST_SSE_OPTION_INVALID', 'options.openapi.dialect must be one of "event", "payload", but is "events".'],
+    [{ openapi: { decorator: [] } }, 'FST_SSE_OPTION_INVALID', 'options.openapi.decorator must be a name, or an array of names, but is [].'],
+    [{ openapi: { dialekt: 'event' } }, 'FST_SSE_OPTION_UNKNOWN', 'options.openapi has no option "dialekt". Did you mean dialect?'],
     [{ drain: 'finish', drainTimeoutMs: 0 }, 'FST_SSE_OPTIONS_CONFLICT', 'options.drain ("finish") and options.drainTimeoutMs (0) contradict each other. No stream could finish in no time: raise drainTimeoutMs, or let clients reconnect.'],
     [{ maxAgeMs: 5000, heartbeatMs: 10000 }, 'FST_SSE_OPTIONS_CONFLICT', 'options.heartbeatMs (10000) and options.maxAgeMs (5000) contradict each other. No stream would live until its first heartbeat: lower heartbeatMs, set it to 0, or raise maxAgeMs.']
   ] as const) {
