@@ -3,11 +3,12 @@ import { once, type EventEmitter } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { Type } from '@sinclair/typebox'
 import { QueryClient, type FetchQueryOptions } from '@tanstack/query-core'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
-import type { Channel, ChannelFamily } from '../lib/index.js'
+import type { Channel, ChannelFamily, ManifestStream } from '../lib/index.js'
 import type { EventStream, Validator } from '../lib/client.js'
 import { toTypeScript } from '../lib/documents/typescript.js'
 import { createApp } from './support/app.js'
@@ -158,8 +159,13 @@ const checks: Record<string, (t: Test, snippet: Snippet) => Promise<void>> = {
     t.strictSame(await eventsOf((ask as (url: string) => unknown)(origin)), [{ event: 'token', data: 'Why? small 7' }, usage])
     t.strictSame(await eventsOf((askByType as (url: string) => unknown)(origin)), [{ event: 'token', data: 'Why? undefined 7' }, usage])
   },
-  'Check events on the client': async (t, { byTypeBox, byJSONSchema }) => {
-    for (const validate of [byTypeBox, byJSONSchema] as Validator[]) {
+  'Check events on the client': async (t, { byTypeBox, byJSONSchema, byManifest }) => {
+    const { app } = await createApp(t)
+    const price = Type.Object({ symbol: Type.String(), price: Type.Number() }, { $id: 'Price' })
+    app.get('/', { schema: { events: { price } } }, (_request, reply) => reply.sse([]))
+    await app.ready()
+    const ofManifest = (byManifest as (stream: ManifestStream | undefined) => Validator)(app.sse.manifest().streams[0])
+    for (const validate of [byTypeBox, byJSONSchema, ofManifest] as Validator[]) {
       t.equal(validate({ event: 'price', data: { symbol: 'ACME', price: 1.5 } }), undefined)
       t.match(validate({ event: 'price', data: { symbol: 'ACME', price: '1.5' } }), 'price')
       t.equal(validate({ event: 'new', data: 1 }), undefined)
@@ -259,6 +265,7 @@ t.test('every snippet of the README compiles, and does what the README says', as
 t.test('the command lines of the README do what it says', async (t) => {
   const dir = join(root, 'test', '.snippets', 'commands')
   mkdirSync(dir, { recursive: true })
+  t.teardown(() => rmSync(snippetFolder, { recursive: true, force: true }))
   const code = blocks(readme, 'ts').find(({ heading }) => heading === 'Generate clients')!.code.replaceAll("'fastify-typed-sse'", "'../../../lib/index.js'")
   writeFileSync(join(dir, 'app.ts'), code)
   const app = await buildOrders()
