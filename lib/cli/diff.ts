@@ -1,9 +1,9 @@
-import { diffManifests, type Change } from '../documents/diff.js'
+import { diffManifests, type Change } from '../documents/diff/diff.js'
 import { parseArguments } from './arguments.js'
 import { painter, type Paint } from './colours.js'
 import { UserError, type Command, type CommandIO } from './command.js'
 import { readManifestFile } from './input.js'
-import { printable } from './tail-text.js'
+import { printable } from './tail/text.js'
 
 const HELP = `Usage: fastify-typed-sse diff <old> <new> [options]
 

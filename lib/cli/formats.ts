@@ -1,4 +1,4 @@
-import { MODEL_FILES, type ModelLanguage } from '../documents/model-files.js'
+import { MODEL_FILES, type ModelLanguage } from '../documents/models/files.js'
 import { nearest } from '../errors.js'
 import type { Manifest } from '../schema/manifest.js'
 import { UserError } from './command.js'
@@ -25,7 +25,7 @@ interface FormatDefinition {
 const FORMATS = {
   typescript: {
     file: 'streams.ts',
-    render: async (manifest) => (await import('../documents/typescript.js')).toTypeScript(manifest)
+    render: async (manifest) => (await import('../documents/typescript/typescript.js')).toTypeScript(manifest)
   },
   manifest: {
     file: 'streams.manifest.json',
@@ -33,12 +33,12 @@ const FORMATS = {
   },
   openapi: {
     file: 'streams.openapi.json',
-    render: async (manifest, { openapi, dialect, title, apiVersion }) => json((await import('../documents/openapi.js'))
+    render: async (manifest, { openapi, dialect, title, apiVersion }) => json((await import('../documents/openapi/openapi.js'))
       .toOpenAPI(manifest, { version: openapi, dialect, info: { title, version: apiVersion } }))
   },
   asyncapi: {
     file: 'streams.asyncapi.json',
-    render: async (manifest, { title, apiVersion }) => json((await import('../documents/asyncapi.js'))
+    render: async (manifest, { title, apiVersion }) => json((await import('../documents/asyncapi/asyncapi.js'))
       .toAsyncAPI(manifest, { info: { title, version: apiVersion } }))
   },
   go: models('go'),
@@ -75,7 +75,7 @@ export async function render (format: Format, manifest: Manifest, options: Forma
 function models (language: ModelLanguage): FormatDefinition {
   return {
     file: MODEL_FILES[language],
-    render: async (manifest) => await (await import('../documents/models.js')).toModels(manifest, language)
+    render: async (manifest) => await (await import('../documents/models/models.js')).toModels(manifest, language)
   }
 }
 

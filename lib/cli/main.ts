@@ -14,7 +14,7 @@ const INTERRUPT_MS = 3_000
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   generate: async () => (await import('./generate.js')).generate,
   diff: async () => (await import('./diff.js')).diff,
-  tail: async () => (await import('./tail.js')).tail
+  tail: async () => (await import('./tail/tail.js')).tail
 }
 
 async function main (args: readonly string[], io: CommandIO): Promise<number> {

@@ -1,9 +1,9 @@
 import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify'
 import {
   canEnd, LAST_EVENT_ID, MEDIA_TYPE, StreamDescriptions, type OpenAPIDialect, type OpenAPIVersion, type Response, type Uses
-} from '../documents/openapi-streams.js'
-import { templatesOf } from '../documents/openapi-url.js'
-import { toYAML } from '../documents/openapi-yaml.js'
+} from '../documents/openapi/streams.js'
+import { templatesOf } from '../documents/openapi/url.js'
+import { toYAML } from '../documents/openapi/yaml.js'
 import type { Manifest, ManifestStream } from '../schema/manifest.js'
 
 /** How streams stand in the documents of @fastify/swagger. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { diff } from '../../lib/cli/diff.js'
 import { generate } from '../../lib/cli/generate.js'
-import { tail } from '../../lib/cli/tail.js'
+import { tail } from '../../lib/cli/tail/tail.js'
 import { createProject } from './fixtures/project.js'
 
 t.setTimeout(120_000)

@@ -7,7 +7,7 @@ import { Writable } from 'node:stream'
 import { Type } from '@sinclair/typebox'
 import t, { type Test } from 'tap'
 import { UserError, type CommandIO } from '../../lib/cli/command.js'
-import { tail } from '../../lib/cli/tail.js'
+import { tail } from '../../lib/cli/tail/tail.js'
 import { defineEvents, text } from '../../lib/index.js'
 import type { Manifest } from '../../lib/schema/manifest.js'
 import { pinRandom, serveRaw, stopTime, type RawRequest } from '../client/servers.js'
@@ -438,7 +438,7 @@ t.test('a reader that is slow holds the stream up, and nothing is lost', async (
 
 t.test('the command leaves nothing that keeps a process alive', async (t) => {
   const server = await serveRaw(t, (request) => request.open('event: a\ndata: 1\n\n'))
-  const script = `import { tail } from ${JSON.stringify(new URL('../../lib/cli/tail.ts', import.meta.url).href)}
+  const script = `import { tail } from ${JSON.stringify(new URL('../../lib/cli/tail/tail.ts', import.meta.url).href)}
     const { stdout, stderr, env } = process
     process.exitCode = await tail.run([${JSON.stringify(server.origin)}, '--count', '1'], { stdout, stderr, env, cwd: '.', signal: new AbortController().signal })`
   const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], { stdio: ['ignore', 'ignore', 'inherit'] })

@@ -1,6 +1,6 @@
 import { Parser } from '@asyncapi/parser'
 import t from 'tap'
-import { toAsyncAPI } from '../../lib/documents/asyncapi.js'
+import { toAsyncAPI } from '../../lib/documents/asyncapi/asyncapi.js'
 import type { Manifest } from '../../lib/schema/manifest.js'
 import { zoo, zooCases } from './zoo.js'
 

@@ -4,11 +4,15 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import fc from 'fast-check'
 import t from 'tap'
-import { CHANGE_CODES, diffManifests, type Change } from '../../lib/documents/diff.js'
-import { compareSchemas } from '../../lib/documents/diff-subset.js'
+import { CHANGE_CODES, diffManifests, type Change } from '../../lib/documents/diff/diff.js'
+import { compareSchemas } from '../../lib/documents/diff/subset.js'
 import { compileEvents } from '../../lib/schema/compile.js'
 import type { ControlEventType, JSONSchema, Manifest, ManifestStream } from '../../lib/schema/manifest.js'
 import { anyType, anyValue } from '../schema/zoo.js'
+
+// Some thousand schemas are compared and compiled. The comment is how tap's runner is told.
+t.setTimeout(180_000)
+t.comment('timeout=180000')
 
 const any = { format: 'json', schema: true } as const
 const ALL: ControlEventType[] = ['sse.gap', 'sse.end', 'sse.fault']
