@@ -2,6 +2,7 @@ import type { JSONSchema } from '../../schema/manifest.js'
 import type { ChangeCode } from './codes.js'
 import { compareSchemas, type Note, type Problem, type ProblemKind } from './subset.js'
 import { canonical } from './schema.js'
+import { definitionName } from '../openapi/lowering.js'
 
 export type Level = 'breaking' | 'safe'
 
@@ -75,8 +76,8 @@ export function diffPayload (side: Side, before: JSONSchema, after: JSONSchema):
   const old = isEvent ? before : withoutDefaulted(before)
   const now = isEvent ? after : withoutDefaulted(after)
   const options = { isDeclaredOnly: true, isText }
-  const { problems, notes } = isEvent ? compareSchemas(now, old, options) : compareSchemas(before, now, options)
-  const reverse = isEvent ? compareSchemas(old, now, options) : compareSchemas(after, old, options)
+  const { problems, notes } = isEvent ? compareSchemas(now, old, options) : compareSchemas(old, now, options)
+  const reverse = isEvent ? compareSchemas(old, now, options) : compareSchemas(now, old, options)
   const changes: PayloadChange[] = problems.map((problem) => {
     const [code, message] = wording.breaking[problem.kind]
     return { level: 'breaking', code, at: problem.at, message: message(problem) }
@@ -112,16 +113,41 @@ function isAround (outer: readonly string[], inner: readonly string[]): boolean 
   return outer.every((token, index) => token === inner[index])
 }
 
-/** The schema without the requirement of properties that have a default. */
+/**
+ * The schema without the requirement of properties that have a default. Ajv fills those in through references, items and `allOf`, and
+ * none in the branches of a choice.
+ */
 function withoutDefaulted (schema: JSONSchema): JSONSchema {
   if (typeof schema === 'boolean') return schema
-  const { properties, required } = schema as { properties?: Record<string, JSONSchema>, required?: string[] }
-  if (properties === undefined) return schema
-  return {
-    ...schema,
-    properties: Object.fromEntries(Object.entries(properties).map(([name, property]) => [name, withoutDefaulted(property)])),
-    ...(required === undefined ? {} : { required: required.filter((name) => !Object.hasOwn(properties, name) || defaultOf(properties[name]!) === undefined) })
+  const definitions = (schema['$defs'] ?? {}) as Record<string, JSONSchema>
+  // A choice may lead to the same definitions, which stay as they are there.
+  const filled = new Map<string, JSONSchema>()
+  const refer = (name: string): string => {
+    let key = `${name} filled`
+    while (Object.hasOwn(definitions, key)) key += "'"
+    if (!filled.has(key)) {
+      // Before it is written: it may refer to itself.
+      filled.set(key, true)
+      filled.set(key, write(definitions[name]!))
+    }
+    return `#/$defs/${encodeURIComponent(key.replaceAll('~', '~0').replaceAll('/', '~1'))}`
   }
+  const write = (given: JSONSchema): JSONSchema => {
+    if (typeof given === 'boolean') return given
+    const written: Record<string, unknown> = { ...given }
+    const { properties, required, items, $ref } = given as { properties?: Record<string, JSONSchema>, required?: string[], items?: JSONSchema, $ref?: string }
+    if (properties !== undefined) {
+      written['properties'] = Object.fromEntries(Object.entries(properties).map(([name, property]) => [name, write(property)]))
+      if (required !== undefined) written['required'] = required.filter((name) => !Object.hasOwn(properties, name) || defaultOf(properties[name]!) === undefined)
+    }
+    if (items !== undefined) written['items'] = write(items)
+    for (const keyword of ['allOf', 'prefixItems']) if (Array.isArray(given[keyword])) written[keyword] = (given[keyword] as JSONSchema[]).map(write)
+    const name = $ref?.startsWith('#/$defs/') ? definitionName($ref) : undefined
+    if (name !== undefined && Object.hasOwn(definitions, name)) written['$ref'] = refer(name)
+    return written
+  }
+  const root = write(schema) as Record<string, unknown>
+  return { ...root, $defs: { ...definitions, ...Object.fromEntries(filled) } }
 }
 
 function defaultOf (schema: JSONSchema): unknown {
