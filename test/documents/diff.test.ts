@@ -143,6 +143,27 @@ t.test('variants are compared with those of the same constant', async (t) => {
   t.strictSame(ofEvent(union(Type.Object({ k: Type.Literal('a') }), Type.Object({ k: Type.Literal('b') })), { type: 'object', required: ['k'], properties: { k: { enum: ['a', 'b'] } } }), [], 'an enum is the cases of it')
 })
 
+t.test('a variant that holds something else under the same constant is told by what it holds', async (t) => {
+  const variants = (x: object): object => ({ anyOf: [['a', x], ['b', { type: 'string' }]].map(([type, value]) => ({ type: 'object', properties: { type: { const: type }, value }, required: ['type', 'value'] })) })
+  t.strictSame(ofEvent(variants({ type: 'number' }), variants({ type: 'string' })), ['breaking type-added value: may be a string now; clients expect a number'])
+})
+
+t.test('variants that hold each other and constants by the thousand are compared in seconds', async (t) => {
+  const grammar = (location: string): object => {
+    const kinds = Array.from({ length: 30 }, (_, index) => `n${index}`)
+    const node = (kind: string): object => {
+      const properties = { kind: { const: kind }, left: { $ref: '#/$defs/Node' }, right: { anyOf: [{ $ref: '#/$defs/Node' }, { type: 'null' }] }, location: { type: location } }
+      return { type: 'object', properties, required: Object.keys(properties) }
+    }
+    return { $ref: '#/$defs/Node', $defs: { Node: { anyOf: kinds.map((kind) => ({ $ref: `#/$defs/${kind}` })) }, ...Object.fromEntries(kinds.map((kind) => [kind, node(kind)])) } }
+  }
+  const start = process.cpuUsage()
+  t.strictSame(ofEvent(grammar('number'), grammar('string')), ['location', 'right/location'].map((at) => `breaking type-added ${at}: may be a string now; clients expect a number`))
+  const symbols = Array.from({ length: 3000 }, (_, index) => `v${index}`)
+  t.strictSame(ofEvent({ enum: [...symbols, 'x'] }, { enum: symbols }).map((change) => change.slice(0, 13)), ['safe narrowed'])
+  t.ok(process.cpuUsage(start).user < 10_000_000)
+})
+
 t.test('what a client sends may be asked for less, and not for more', async (t) => {
   const query = (properties: Record<string, unknown>, required: string[] = []): object => ({ type: 'object', properties, required })
   const text = { type: 'string' }

@@ -100,7 +100,11 @@ export function groupsOf ({ nodes }: Conjunction): Set<number> {
 export function divide (whole: Conjunction, isWide: boolean): Clause[] {
   const alternatives = product(whole.nodes.map((node) => alternativesOf(node, [])))
   const clauses = alternatives.flatMap((alternative) => clausesOf(alternative, isWide))
-    .map((clause) => ({ ...clause, nots: clause.nots.filter((not) => !isApart(withoutNots(clause), not)) }))
+    .map((clause) => {
+      if (clause.nots.length === 0) return clause
+      const alone = withoutNots(clause)
+      return { ...clause, nots: clause.nots.filter((not) => !isApart(alone, not)) }
+    })
     .filter((clause) => !isEmpty(clause))
   return whole.isSent ? asSent(clauses) : clauses
 }
@@ -326,14 +330,26 @@ export function isApart (clause: Clause, node: SchemaNode, depth = MAX_DISJOINT_
 }
 
 function isConjunctionApart (clauses: readonly Clause[], other: Conjunction, depth: number): boolean {
-  let others: Clause[]
+  const others = wideClausesOf(other)
+  return others !== undefined && clauses.every((one) => others.every((each) => isDisjoint(one, each, depth)))
+}
+
+/** Nodes are looked at in pairs, so each of them again and again. */
+const wideClauses = new WeakMap<SchemaNode, Clause[] | undefined>()
+
+/** The alternatives of a conjunction, be they sent or not; undefined when they cannot be listed. */
+function wideClausesOf ({ nodes }: Conjunction): Clause[] | undefined {
+  const [node] = nodes
+  const isOne = node !== undefined && nodes.length === 1
+  if (isOne && wideClauses.has(node)) return wideClauses.get(node)
+  let clauses: Clause[] | undefined
   try {
-    others = product(other.nodes.map((node) => alternativesOf(node, []))).flatMap((alternative) => clausesOf(alternative, true))
+    clauses = product(nodes.map((each) => alternativesOf(each, []))).flatMap((alternative) => clausesOf(alternative, true))
   } catch (error) {
-    if (error instanceof Obstacle) return false
-    throw error
+    if (!(error instanceof Obstacle)) throw error
   }
-  return clauses.every((one) => others.every((each) => isDisjoint(one, each, depth)))
+  if (isOne) wideClauses.set(node, clauses)
+  return clauses
 }
 
 /** Whether no value matches both, as far as that can be told. */
@@ -352,25 +368,49 @@ export function isDisjoint (a: Clause, b: Clause, depth = MAX_DISJOINT_DEPTH): b
   return false
 }
 
+/** Whether two objects are told apart by constants that both require, such as `type`. */
+export function isTaggedApart (a: Clause, b: Clause): boolean {
+  const isConstant = (property: Conjunction): boolean => property.nodes.some(({ values }) => values !== undefined)
+  return [...a.required].some((name) => {
+    if (!b.required.has(name)) return false
+    const [one, other] = [rawProperty(a, name), rawProperty(b, name)]
+    return isConstant(one) && isConstant(other) && areConjunctionsApart(one, other, 1)
+  })
+}
+
 function isOfClause ({ type, values }: Clause, value: unknown): boolean {
   return values === undefined ? typeOf(value) === type : values.some((each) => isSame(each, value))
 }
 
+/** What was found for two nodes, by depth: schemas that refer to themselves ask for the same pairs from everywhere. */
+const verdicts = new WeakMap<SchemaNode, WeakMap<SchemaNode, boolean[]>>()
+
 function areConjunctionsApart (a: Conjunction, b: Conjunction, depth: number): boolean {
-  if (a.nodes.length === 0 && b.nodes.length === 0) return false
-  let clauses: Clause[]
-  try {
-    clauses = product(a.nodes.map((node) => alternativesOf(node, []))).flatMap((alternative) => clausesOf(alternative, true))
-  } catch (error) {
-    if (error instanceof Obstacle) return false
-    throw error
+  // Of what says nothing, nothing is apart but what is never.
+  if (a.nodes.length === 0 || b.nodes.length === 0) return [...a.nodes, ...b.nodes].some(({ isNever }) => isNever)
+  const judge = (): boolean => {
+    const clauses = wideClausesOf(a)
+    return clauses !== undefined && isConjunctionApart(clauses, b, depth)
   }
-  return isConjunctionApart(clauses, b, depth)
+  const [one, other] = [a.nodes[0]!, b.nodes[0]!]
+  if (a.nodes.length > 1 || b.nodes.length > 1) return judge()
+  let ofOne = verdicts.get(one)
+  if (ofOne === undefined) verdicts.set(one, ofOne = new WeakMap())
+  let byDepth = ofOne.get(other)
+  if (byDepth === undefined) ofOne.set(other, byDepth = [])
+  byDepth[depth] ??= judge()
+  return byDepth[depth]
 }
+
+const rawProperties = new WeakMap<readonly Shape[], Map<string, Conjunction>>()
 
 /** As the schemas have it, be it sent or not. */
 function rawProperty ({ shapes }: Clause, name: string): Conjunction {
-  return conjunction(shapes.flatMap((shape) => inShape(shape, name)), false)
+  let known = rawProperties.get(shapes)
+  if (known === undefined) rawProperties.set(shapes, known = new Map())
+  let property = known.get(name)
+  if (property === undefined) known.set(name, property = conjunction(shapes.flatMap((shape) => inShape(shape, name)), false))
+  return property
 }
 
 function overlap (a: Range, b: Range): Range {

@@ -267,7 +267,7 @@ export function canonical (value: unknown): string {
 }
 
 export function isSame (a: unknown, b: unknown): boolean {
-  return a === b || canonical(a) === canonical(b)
+  return a === b || (typeof a === 'object' && typeof b === 'object' && canonical(a) === canonical(b))
 }
 
 export function typeOf (value: unknown): ValueType {

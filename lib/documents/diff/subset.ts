@@ -1,6 +1,6 @@
 import type { JSONSchema } from '../../schema/manifest.js'
 import {
-  conjunction, declaredNames, divide, groupsOf, inShape, isApart, isDisjoint, itemOf, Obstacle, otherProperties, propertyOf,
+  conjunction, declaredNames, divide, groupsOf, inShape, isApart, isDisjoint, isTaggedApart, itemOf, Obstacle, otherProperties, propertyOf,
   type Clause, type Conjunction, type Range
 } from './clauses.js'
 import { describeClause, describeClauses, describeValues } from './describe.js'
@@ -58,6 +58,8 @@ export interface ComparisonOptions {
 /** A comparison is given up after so many pairs of schemas and of their alternatives. */
 const MAX_STEPS = 5_000
 const TOO_LARGE = 'the schemas have too many alternatives'
+/** So many problems of one place are told. In schemas that refer to themselves there are as many as there are ways through them. */
+const MAX_PROBLEMS = 100
 /** Into how many cases a property with few values divides what is sent. */
 const MAX_CASES = 64
 
@@ -100,7 +102,7 @@ class Comparer {
     if (++this.#steps > MAX_STEPS) return [unknown(TOO_LARGE)]
     const mark = this.#trail.push(key) - 1
     this.#proven.add(key)
-    const problems = this.#judge(sent, expected)
+    const problems = this.#judge(sent, expected).slice(0, MAX_PROBLEMS)
     if (problems.length > 0) {
       // What was proven meanwhile may lean on this.
       for (const each of this.#trail.splice(mark)) this.#proven.delete(each)
@@ -145,7 +147,9 @@ class Comparer {
     }
     // The others cannot hold it. Mostly one is left: a constant tells.
     const near = ofType.filter((candidate) => !isDisjoint(clause, candidate))
-    const candidates = ofType.length === 1 && !isOneOfSeveral ? ofType : near
+    // What has the same constants and holds it no more says where it differs.
+    const known = near.length > 0 || clause.type !== 'object' ? near : ofType.filter((candidate) => !isTaggedApart(clause, candidate))
+    const candidates = ofType.length === 1 && !isOneOfSeveral ? ofType : known
     const failures: Array<{ problems: Problem[], notes: Note[] }> = []
     for (const candidate of candidates) {
       if (++this.#steps > MAX_STEPS) return [unknown(TOO_LARGE)]
