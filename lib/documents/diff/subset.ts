@@ -138,6 +138,25 @@ class Comparer {
 
   /** Whether an alternative is one of those that are expected. */
   #cover (clause: Clause, expected: Conjunction, to: readonly Clause[], cases: number, isOneOfSeveral: boolean): Problem[] {
+    const problems = this.#coverAsItIs(clause, expected, to, cases, isOneOfSeveral)
+    return problems.length > 0 && this.#isText && to.some((candidate) => this.#coverAsItem(clause, candidate)) ? [] : problems
+  }
+
+  /** Whether it is expected as the only item of an array. Fastify makes an array of what comes once. */
+  #coverAsItem (clause: Clause, array: Clause): boolean {
+    if (array.type !== 'array' || clause.type === 'array' || clause.type === 'object') return false
+    if (clause.values?.some((value) => typeof value === 'object')) return false
+    if (array.size.min > 1 || array.size.max < 1 || array.nots.length > 0 || array.nodes.some(({ contains }) => contains !== undefined)) return false
+    const item = itemOf(array, 0)
+    try {
+      return item.nodes.length === 0 || this.#cover(clause, item, this.#divide(item, false), 1, false).length === 0
+    } catch (error) {
+      if (error instanceof Obstacle) return false
+      throw error
+    }
+  }
+
+  #coverAsItIs (clause: Clause, expected: Conjunction, to: readonly Clause[], cases: number, isOneOfSeveral: boolean): Problem[] {
     if (clause.values !== undefined) return this.#coverValues(clause.values, expected, to)
     if (this.#isText && clause.type === 'number' && to.some(takesAnyText)) return []
     const ofType = to.filter(({ type }) => type === clause.type)
