@@ -18,9 +18,11 @@ What breaks clients: a stream or an event type that is gone, data that may be
 more than it was (another type, another constant, a property that may be
 missing), and requests that have to be more than they were (a new parameter
 that is required, a narrower type). The other way round is safe: a new event
-type, a new property, a parameter that may be left out. What cannot be compared
-counts as breaking, and says so. Descriptions, examples, the order of keys and
-the names in $defs do not count.
+type, a new property, a parameter that may be left out. Where the old schema
+forbids other properties ("additionalProperties": false), a new one breaks
+clients that check what they get. What cannot be compared counts as breaking,
+and says so. Descriptions, examples, the order of keys and the names in $defs
+do not count.
 
 Options:
   --json  Write one JSON object, for programs:
