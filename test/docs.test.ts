@@ -12,6 +12,7 @@ import type { Channel, ChannelFamily, ManifestStream } from '../lib/index.js'
 import type { EventStream, Validator } from '../lib/client.js'
 import { toTypeScript } from '../lib/documents/typescript/typescript.js'
 import { createApp } from './support/app.js'
+import { bareNode } from './support/bare-node.js'
 import { connect } from './support/client.js'
 import { until } from './support/sources.js'
 
@@ -274,7 +275,8 @@ t.test('the command lines of the README do what it says', async (t) => {
 
   /** What stands behind `npx fastify-typed-sse`, run. */
   const run = async (line: string, input = ''): Promise<{ code: unknown, stdout: string, stderr: string }> => {
-    const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'lib/cli/main.ts'), ...line.replace('localhost:3000', origin).split(' ').slice(2)], { cwd: dir, stdio: 'pipe' })
+    const [command, ...first] = bareNode
+    const child = spawn(command, [...first, '--import', 'tsx', join(root, 'lib/cli/main.ts'), ...line.replace('localhost:3000', origin).split(' ').slice(2)], { cwd: dir, stdio: 'pipe' })
     t.teardown(() => child.kill('SIGKILL'))
     const output = { stdout: '', stderr: '' }
     for (const name of ['stdout', 'stderr'] as const) child[name].setEncoding('utf8').on('data', (chunk: string) => { output[name] += chunk })

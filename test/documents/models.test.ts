@@ -11,6 +11,10 @@ import { Orders, sent, Shapes } from '../fixtures/models/streams.js'
 import { pure, zoo } from '../schema/zoo.js'
 import { requirePart } from '../support/parts.js'
 
+// Compilers run here. The comment is how tap's runner is told.
+t.setTimeout(180_000)
+t.comment('timeout=180000')
+
 const FIXTURES = fileURLToPath(new URL('../fixtures/models/', import.meta.url))
 const LANGUAGES = Object.keys(MODEL_FILES) as ModelLanguage[]
 
