@@ -1,3 +1,4 @@
+import { Kind } from '@sinclair/typebox'
 import { LIST_KEYWORDS, MAP_KEYWORDS, SCHEMA_KEYWORDS } from './json-schema.js'
 import type { JSONSchema } from './manifest.js'
 import { idOf, inner, isObject, References, type Raw, type Scope } from './references.js'
@@ -38,7 +39,9 @@ export interface Hoisted {
  */
 export class Hoister {
   readonly #definitions: Definition[] = []
-  readonly #index = new Map<Raw, Map<Raw, Definition>>()
+  /** Schema → what lies around it → where its references lead. */
+  readonly #index = new Map<Raw, Map<Raw, Map<object, Definition>>>()
+  readonly #closed = new Map<Raw, boolean>()
   #isNamed = false
 
   /**
@@ -58,12 +61,14 @@ export class Hoister {
 
   /** The definition of a schema as seen from a scope. Known before its content: it may refer to itself. */
   define (schema: Raw, scope: Scope, name: string, fill: () => Draft): Definition {
-    let definitions = this.#index.get(schema)
-    if (definitions === undefined) this.#index.set(schema, definitions = new Map())
     const around = scope.modules.at(-1) ?? (idOf(schema) === undefined ? scope.resource : schema)
-    let definition = definitions.get(around)
+    const places = emplace(this.#index, schema, () => new Map<Raw, Map<object, Definition>>())
+    const definitions = emplace(places, around, () => new Map<object, Definition>())
+    // What refers to something outside is another schema where that is another one: in another event, or on another instance.
+    const context = emplace(this.#closed, around, () => isClosed(around, scope.modules.length > 0)) ? around : scope.ids
+    let definition = definitions.get(context)
     if (definition === undefined) {
-      definitions.set(around, definition = new Definition(name))
+      definitions.set(context, definition = new Definition(name))
       definition.draft = fill()
       this.#definitions.push(definition)
     }
@@ -232,6 +237,32 @@ function isEqual (a: unknown, b: unknown, assumed: Map<Definition, Set<Definitio
   if (!isObject(a) || !isObject(b) || Array.isArray(b)) return false
   const names = Object.keys(a)
   return names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && isEqual(a[name], b[name], assumed))
+}
+
+/** Whether all that is referred to by `$id` in a schema, or in the members of a module, lies within it. */
+function isClosed (around: Raw, isModule: boolean): boolean {
+  const ids = new Set(isModule ? Object.keys(around) : [])
+  const references = new Set<string>()
+  const seen = new Set<unknown>()
+  const visit = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null || seen.has(value)) return
+    seen.add(value)
+    if (isObject(value)) {
+      const id = idOf(value)
+      if (id !== undefined) ids.add(id)
+      if (value[Kind] === 'Import' && isObject(value['$defs'])) for (const name of Object.keys(value['$defs'])) ids.add(name)
+      if (typeof value['$ref'] === 'string') references.add(value['$ref'].split('#')[0]!)
+    }
+    for (const each of Object.values(value)) visit(each)
+  }
+  visit(around)
+  return [...references].every((id) => id === '' || ids.has(id))
+}
+
+function emplace<K, V> (map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key)
+  if (value === undefined) map.set(key, value = make())
+  return value
 }
 
 /** The part of an `$id` that is a name: of a URL or a path the last segment. */

@@ -40,6 +40,30 @@ t.test('a schema with an $id is moved to $defs under its name, wherever it stand
   })
 })
 
+t.test('a schema that refers to what another instance, or another event, has otherwise is another schema there', async (t) => {
+  const Order = Type.Object({ total: Type.Unsafe({ $ref: 'Money' }) }, { $id: 'Order' })
+  const List = Type.Recursive((This) => Type.Object({ of: Type.Unsafe({ $ref: 'Money' }), next: Type.Optional(This) }), { title: 'List' })
+  const hoister = new Hoister()
+  const cents = { Money: { $id: 'Money', type: 'integer' } }
+  const text = { Money: { $id: 'Money', type: 'string' } }
+  const hoisted = [
+    hoister.add('a', Order, 'a', cents), hoister.add('b', Order, 'b', text), hoister.add('c', Order, 'c', structuredClone(cents)),
+    hoister.add('d', List, 'd', cents), hoister.add('e', List, 'e', text),
+    hoister.add('f', Type.Object({ order: Order, tax: Type.Boolean({ $id: 'Money' }) }), 'f', {})
+  ].map(({ write }) => (write() as { $defs: Record<string, { properties?: object }> }).$defs)
+  const order = (money: string) => ({ type: 'object', required: ['total'], properties: { total: { $ref: `#/$defs/${money}` } } })
+  const list = (money: string, name: string) =>
+    ({ title: 'List', type: 'object', required: ['of'], properties: { of: { $ref: `#/$defs/${money}` }, next: { $ref: `#/$defs/${name}` } } })
+  t.strictSame(JSON.parse(JSON.stringify(hoisted)), [
+    { Money: { type: 'integer' }, Order: order('Money') },
+    { Money2: { type: 'string' }, Order2: order('Money2') },
+    { Money: { type: 'integer' }, Order: order('Money') },
+    { List: list('Money', 'List'), Money: { type: 'integer' } },
+    { List2: list('Money2', 'List2'), Money2: { type: 'string' } },
+    { Money3: { type: 'boolean' }, Order3: order('Money3') }
+  ])
+})
+
 t.test('a recursive type has the name of its title, else of where it is first met: its own number depends on what was made before', async (t) => {
   Type.Recursive((This) => Type.Object({ next: This }))
   const Tree = Type.Recursive((This) => Type.Object({ kids: Type.Array(This) }))
