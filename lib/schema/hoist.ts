@@ -147,7 +147,10 @@ class Copy {
       else if (MAP_KEYWORDS.has(keyword)) {
         copy[keyword] = dictionary(Object.entries(value as Raw).filter(([, item]) => item !== undefined)
           .map(([name, item]) => [name, this.copy(item, scope, keyword === 'properties' ? hint + capitalized(name) : hint)]))
-      } else copy[keyword] = value
+      } else {
+        const plain = plainOf(value)
+        if (plain !== undefined) copy[keyword] = plain
+      }
     }
     return schema['nullable'] === true ? nullable(copy) : copy
   }
@@ -170,6 +173,20 @@ class Copy {
       const map = (copy[keyword] ??= Object.create(null)) as Record<string, unknown>
       map[name] = Array.isArray(dependency) ? dependency : this.copy(dependency, scope, hint)
     }
+  }
+}
+
+/**
+ * What a keyword says, as JSON; undefined for what JSON cannot say. Keywords of others may have functions, or objects that
+ * contain themselves.
+ */
+function plainOf (value: unknown): unknown {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null || Number.isFinite(value)) return value
+  try {
+    const json = JSON.stringify(value) as string | undefined
+    return json === undefined || typeof value === 'number' ? undefined : JSON.parse(json)
+  } catch {
+    return undefined
   }
 }
 

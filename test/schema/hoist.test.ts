@@ -162,6 +162,14 @@ t.test('a definition is left out that nothing leads to', async (t) => {
   t.strictSame(hoist({ $defs: { unused: { type: 'null' } }, type: 'string' }), { ...DIALECT, type: 'string' })
 })
 
+t.test('of keywords that are not of JSON Schema, what is JSON is kept', async (t) => {
+  const itself: Record<string, unknown> = {}
+  itself['itself'] = itself
+  const described = Type.String({ itself, check: () => true, big: 1n, none: undefined, nan: NaN, when: new Date(0), hint: { of: ['x', { toString () {} }] } })
+  const schema = new Hoister().add('event', described, 'event', {}).write()
+  t.strictSame(structuredClone(schema), { ...DIALECT, type: 'string', when: '1970-01-01T00:00:00.000Z', hint: { of: ['x', {}] } })
+})
+
 t.test('a boolean is a schema', async (t) => {
   t.strictSame(hoistAll({ all: true, none: false }), { all: true, none: false })
 })
