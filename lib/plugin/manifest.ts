@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifySchema } from 'fastify'
 import { SSEError } from '../errors.js'
 import { isText } from '../schema/events.js'
 import { Hoister, type Hoisted } from '../schema/hoist.js'
-import { assertJSONSchema } from '../schema/json-schema.js'
+import { assertInputSchema } from '../schema/json-schema.js'
 import { CONTROL_EVENTS, type ControlEventType, type JSONSchema, type Manifest, type ManifestStream } from '../schema/manifest.js'
 import { streamName } from '../schema/stream-name.js'
 
@@ -82,14 +82,17 @@ function describe (
   })
 }
 
-/** Undefined for what is absent, and for schemas of libraries that a validator compiler of the application understands. */
+/**
+ * Undefined for what is absent, and for schemas of libraries that a validator compiler of the application understands. A body of such a
+ * schema is any: clients have to send one.
+ */
 function takeInput (hoister: Hoister, where: string, schema: unknown, hint: string, shared: Readonly<Record<string, unknown>>): Hoisted | undefined {
   if (schema === undefined || schema === null) return undefined
   try {
-    if (typeof schema !== 'boolean') assertJSONSchema(where, schema)
+    if (typeof schema !== 'boolean') assertInputSchema(where, schema)
     return hoister.add(where, schema, hint, shared)
   } catch (err) {
-    if (err instanceof SSEError) return undefined
+    if (err instanceof SSEError) return hint === 'body' ? { write: () => true } : undefined
     throw err
   }
 }

@@ -83,9 +83,18 @@ export function assertJSONSchema (eventType: string, schema: unknown): void {
   assertSchema({ eventType, formats: knownFormats(), open: new Set(), done: new Set() }, schema, '')
 }
 
+/**
+ * The same for what a request has: formats and keywords may be any, since the application's own validator is the one that knows
+ * them.
+ */
+export function assertInputSchema (where: string, schema: unknown): void {
+  assertSchema({ eventType: where, formats: undefined, open: new Set(), done: new Set() }, schema, '')
+}
+
 interface Walk {
   eventType: string
-  formats: ReadonlySet<string>
+  /** Undefined when any will do, and any keyword. */
+  formats: ReadonlySet<string> | undefined
   /** Objects between the root and here: meeting one again is a cycle. */
   open: Set<object>
   /** Schemas found to be right. TypeBox types share parts, and a part needs to be looked at once. */
@@ -113,7 +122,7 @@ function assertSchema (walk: Walk, schema: unknown, path: string): void {
         refuse(walk, at, value, 'a dynamic reference', 'Use $ref.')
       } else if (KEYWORDS.has(keyword)) assertJSON(walk, value, at)
       // TypeBox types and `x-` keywords carry what their users like. Elsewhere a near miss is a constraint nobody checks.
-      else if (kind === undefined && !keyword.startsWith('x-')) assertKeyword(walk, keyword, at)
+      else if (walk.formats !== undefined && kind === undefined && !keyword.startsWith('x-')) assertKeyword(walk, keyword, at)
     }
   })
   walk.done.add(node)
@@ -139,7 +148,7 @@ function assertFormat (walk: Walk, format: unknown, path: string): void {
   if (format === 'unsafe') {
     refuse(walk, path, format, 'the format "unsafe", with which strings are written without escaping', 'Leave out the format.')
   }
-  if (walk.formats.has(format)) return
+  if (walk.formats === undefined || walk.formats.has(format)) return
   const near = nearest(format, walk.formats)
   refuse(walk, path, format, `the unknown format ${show(format)}`,
     (near === undefined ? '' : `Did you mean ${show(near)}? `) + "Register your own with TypeBox's FormatRegistry.Set() before the route.")

@@ -44,7 +44,7 @@ export interface ManifestStream {
   readonly query?: JSONSchema
   /** Schema of an object with request headers, their names as the route has them. */
   readonly headers?: JSONSchema
-  /** Schema of the request's body, which is JSON. */
+  /** Schema of the request's body, which is JSON. `true` where a validator of the application's own checks it. */
   readonly body?: JSONSchema
   /** Event type → what an event of it is, in the order of declaration. Absent when the route declares none: it may send anything. */
   readonly events?: Readonly<Record<string, ManifestEvent>>

@@ -4,6 +4,7 @@ import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import ssePlugin, { defineEvents, text, type Manifest, type ManifestStream } from '../../lib/index.js'
 import { CONTROL_EVENTS } from '../../lib/schema/manifest.js'
+import { toTypeScript } from '../../lib/documents/typescript.js'
 import { readManifest } from '../../lib/documents/read-manifest.js'
 import { createApp } from '../support/app.js'
 
@@ -165,6 +166,25 @@ t.test('of a body with several content types that of JSON counts', async (t) => 
   }
   for (const [url, body] of Object.entries(bodies)) app.post(url, { schema: { body, events: Closing } }, (_request, reply) => reply.sse([]))
   t.strictSame((await manifestOf(app)).streams.map(({ url, body }) => [url, body]), [['/both', { ...DIALECT, ...json }], ['/text', undefined], ['/vendor', { ...DIALECT, ...json }]])
+})
+
+t.test('a request may have formats and keywords that the validator of the application knows', async (t) => {
+  const { app } = await createApp(t, {}, { ajv: { customOptions: { formats: { money: /^\d+$/ }, keywords: ['propertys'] } } })
+  const body = { type: 'object', properties: { amount: { type: 'string', format: 'money' } }, propertys: 1 }
+  app.post('/orders', { schema: { body, events: Closing } }, (_request, reply) => reply.sse([]))
+  const [stream] = (await manifestOf(app)).streams as [ManifestStream]
+  t.strictSame(stream.body, { ...DIALECT, ...body })
+})
+
+t.test('a body that a validator of its own understands is any body, so that clients can send one', async (t) => {
+  const { app } = await createApp(t)
+  app.setValidatorCompiler(() => () => true)
+  class Shape { shape = {} }
+  app.post('/orders', { schema: { body: new Shape(), events: Closing } }, (_request, reply) => reply.sse([]))
+  const manifest = await manifestOf(app)
+  t.equal(manifest.streams[0]!.body, true)
+  t.match(toTypeScript(manifest), /body: PerAttempt<PostOrdersBody>/)
+  t.match(toTypeScript(manifest), /type PostOrdersBody = unknown/)
 })
 
 t.test('what a validator of its own understands is left out', async (t) => {
