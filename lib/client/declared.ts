@@ -42,11 +42,14 @@ export function resolve (given: Declared | PerAttempt<Href>, options: DeclaredOp
   ]
 }
 
-/** A URL with its parameters in it: `:name`, perhaps with a pattern and a question mark after it, and `*`. A double colon is a colon. */
+/**
+ * A URL with its parameters in it: `:name`, perhaps with a pattern and a question mark after it, and `*`. A double colon is a colon.
+ * As in Fastify's router a name ends at `/`, `-`, `.` or `(`, and has any other character.
+ */
 function withParams (url: string, params: Readonly<Record<string, unknown>>): string {
   const [origin] = /^(\w+:)?\/\/[^/]*/.exec(url) ?? ['']
   // Up to the query: a question mark within a pattern, or after a name, is passed over.
-  const token = /(\/?)(?:::|:(\w+)|\*)|[?#]/g
+  const token = /(\/?)(?:::|:([^/\-.(?#]+)|\*)|[?#]/g
   let done = origin
   let end = token.lastIndex = origin.length
   for (let found; (found = token.exec(url)) !== null; token.lastIndex = end) {
@@ -60,7 +63,7 @@ function withParams (url: string, params: Readonly<Record<string, unknown>>): st
     }
     if (name !== '*') end = patternEnd(url, end)
     // Otherwise it begins the query.
-    const isOptional = name !== '*' && url[end] === '?' && end === url.length - 1
+    const isOptional = name !== '*' && /^\?\/?$/.test(url.slice(end))
     if (isOptional) end++
     const value = (Object.hasOwn(params, name) ? params[name] : undefined) ?? ''
     if (value === '' && isOptional) {

@@ -156,7 +156,8 @@ t.test('what the server is asked for is what its router reads', async (t) => {
   const seen: unknown[] = []
   const paths: Array<[path: string, params: Record<string, string>]> = [
     ['/one/:id', { id: 'größe / 😀?#%2F..' }], ['/digits/:id(^\\d+$)', { id: '7' }], ['/wild/*', { '*': 'b/c d/ü' }],
-    ['/double::colon/:id', { id: 'x' }], ['/range/:from-:to', { from: '1', to: '2' }], ['/optional/:id?', { id: 'z' }]
+    ['/double::colon/:id', { id: 'x' }], ['/range/:from-:to', { from: '1', to: '2' }], ['/optional/:id?', { id: 'z' }],
+    ['/word/:größe', { größe: 'ü' }], ['/dollar/:$id', { $id: '7' }], ['/at/:user@host', { 'user@host': 'x' }], ['/slash/:id?/', { id: '7' }], ['/none/:id?/', {}]
   ]
   for (const [path] of paths) app.get(path, (request, reply) => { seen.push(request.params); return reply.code(204).send() })
   const { origin } = await listen(app)

@@ -334,6 +334,19 @@ t.test('what the server fills in may be left out where it does so, and nowhere e
   t.end()
 })
 
+t.test('parameters of the path are named as the router names them', (t) => {
+  for (const [url, params] of [
+    ['/:größe', '{\n  \'größe\': string | number\n}'],
+    ['/:$id/:user@host', "{\n  $id: string | number\n  'user@host': string | number\n}"],
+    ['/:from-:to', '{\n  from: string | number\n  to: string | number\n}'],
+    ['/:id?/', '{\n  id?: string | number | undefined\n}'],
+    ['/a::b/:n(^\\d+$).:type', '{\n  n: string | number\n  type: string | number\n}']
+  ] as const) {
+    t.equal(declared(toTypeScript(manifestOf({ url })), 'SParams'), params, url)
+  }
+  t.end()
+})
+
 t.test('a schema of the parameters that may be left out altogether makes them optional, whatever it is made of', (t) => {
   const filled = { type: 'object', required: ['n'], properties: { n: { type: 'integer', default: 1 } } }
   for (const [query, isOptional] of [

@@ -8,11 +8,11 @@ export interface PathParameter {
 
 /**
  * The parameters in the URL of a route, as the client fills them: `:name`, perhaps with a pattern and a question mark after it,
- * and `*`. A double colon is a colon.
+ * and `*`. A double colon is a colon. A name ends at `/`, `-`, `.` or `(`, and has any other character.
  */
 export function pathParameters (url: string): PathParameter[] {
   const found: PathParameter[] = []
-  const token = /::|:(\w+)|\*/g
+  const token = /::|:([^/\-.(?#]+)|\*/g
   for (let match; (match = token.exec(url)) !== null;) {
     if (match[0] === '::') continue
     if (match[1] === undefined) {
@@ -20,7 +20,7 @@ export function pathParameters (url: string): PathParameter[] {
       continue
     }
     const end = patternEnd(url, token.lastIndex)
-    found.push({ name: match[1], isOptional: url[end] === '?' && end === url.length - 1 })
+    found.push({ name: match[1], isOptional: /^\?\/?$/.test(url.slice(end)) })
     token.lastIndex = end
   }
   return found
