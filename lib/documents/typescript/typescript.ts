@@ -146,10 +146,15 @@ function nameDefinitions (plans: readonly Plan[], definitions: ReadonlyMap<strin
   return names
 }
 
+/** All definitions as `$defs`: one object for all roots, since each definition has one. */
+const asDefs = new WeakMap<ReadonlyMap<string, JSONSchema>, object>()
+
 function definitionRoot (definition: string, definitions: ReadonlyMap<string, JSONSchema>, name: string): Root {
   const schema = definitions.get(definition)!
   const where = `${quote(definition)} in $defs`
-  return { schema: typeof schema === 'object' && schema !== null ? { ...schema, $defs: Object.fromEntries(definitions) } : schema, where, name }
+  let $defs = asDefs.get(definitions)
+  if ($defs === undefined) asDefs.set(definitions, $defs = Object.fromEntries(definitions))
+  return { schema: typeof schema === 'object' && schema !== null ? { ...schema, $defs } : schema, where, name }
 }
 
 function printDefinitions (definitions: ReadonlyMap<string, JSONSchema>, names: ReadonlyMap<string, string>, types: SchemaTypes): string {
