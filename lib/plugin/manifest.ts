@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifySchema } from 'fastify'
+import { Names } from '../documents/names.js'
 import { SSEError } from '../errors.js'
 import { isText } from '../schema/events.js'
 import { Hoister, type Hoisted } from '../schema/hoist.js'
@@ -47,19 +48,35 @@ export function createManifest (routes: readonly DeclaredRoute[], channels: read
     .flatMap((route) => route.methods.filter((method) => !NOT_STREAMED.has(method)).map((method) => ({ route, method })))
     .sort((a, b) => compare(a.route.url, b.route.url) || compare(a.method, b.method))
   const hoister = new Hoister()
-  const names = new Set<string>()
-  const written = streams.map(({ route, method }) => describe(route, method, channels, hoister, names))
+  const names = nameStreams(streams)
+  const written = streams.map(({ route, method }, index) => describe(route, method, channels, hoister, names[index]!))
   return { manifest: 1, streams: written.map((write) => write()), controlEvents: structuredClone(CONTROL_EVENTS) }
+}
+
+/**
+ * What streams are called. One that has a name of its own (`operationId`) comes before those whose names are made, and a number makes no
+ * name that another one has by itself.
+ */
+function nameStreams (streams: ReadonlyArray<{ route: DeclaredRoute, method: string }>): string[] {
+  const wanted = streams.map(({ route: { url, schema }, method }) => {
+    const { operationId } = (schema ?? {}) as Described
+    return { name: streamName(method, url, operationId), isOwn: isString(operationId) && streamName('GET', '/', operationId) === streamName('GET', '/x', operationId) }
+  })
+  const names = new Names([], wanted.map(({ name }) => name))
+  const given: string[] = []
+  for (const isOwnTurn of [true, false]) {
+    for (const [index, { name, isOwn }] of wanted.entries()) if (isOwn === isOwnTurn) given[index] = names.give(name)
+  }
+  return given
 }
 
 /** All schemas are taken in before one is written: their names depend on each other. */
 function describe (
-  route: DeclaredRoute, method: string, channels: readonly DeclaredChannel[], hoister: Hoister, names: Set<string>
+  route: DeclaredRoute, method: string, channels: readonly DeclaredChannel[], hoister: Hoister, name: string
 ): () => ManifestStream {
   const { instance, url, events, controlEvents } = route
   const schema = (route.schema ?? {}) as FastifySchema & Described
   const shared = instance.getSchemas()
-  const name = uniqueName(streamName(method, url, schema.operationId), names)
   const inputs = Object.entries({ params: schema.params, query: schema.querystring ?? schema.query, headers: schema.headers, body: bodyOf(schema.body) })
     .map(([member, given]) => [member, takeInput(hoister, `${method} ${url}: ${member}`, given, member, shared)] as const)
   const data = events === null
@@ -109,13 +126,6 @@ function isSame (schemas: Readonly<Record<string, unknown>>, events: Readonly<Re
   if (events === null) return false
   const types = Object.keys(schemas)
   return types.length === Object.keys(events).length && types.every((eventType) => events[eventType] === schemas[eventType])
-}
-
-function uniqueName (name: string, names: Set<string>): string {
-  let unique = name
-  for (let number = 2; names.has(unique); number++) unique = `${name}${number}`
-  names.add(unique)
-  return unique
 }
 
 function isString (value: unknown): value is string {

@@ -10,7 +10,7 @@ export function streamName (method: string, url: string, operationId?: unknown):
   const given = typeof operationId === 'string' ? camelCase(operationId.match(WORDS) ?? []) : ''
   if (given !== '') return given
   const words = wordsOf(url)
-  if (method !== 'GET') words.unshift(method.toLowerCase())
+  if (method !== 'GET') words.unshift(...method.toLowerCase().match(WORDS) ?? [])
   return camelCase(words)
 }
 

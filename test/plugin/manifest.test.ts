@@ -23,6 +23,7 @@ async function namesOf (t: Test, routes: string[]): Promise<string[]> {
   const { app } = await createApp(t)
   for (const route of routes) {
     const [method = '', url = ''] = route.split(' ')
+    if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
     app.route({ method, url, schema: { events: Closing }, handler: (_request, reply) => reply.sse([]) })
   }
   const { streams } = await manifestOf(app)
@@ -130,6 +131,7 @@ t.test('a name is made of method and URL', async (t) => {
     'GET /a::b': 'aB',
     'GET /заказы': 'заказы',
     'POST /chat': 'postChat',
+    'M-SEARCH /chat': 'mSearchChat',
     'DELETE /chat': 'deleteChat'
   }
   t.strictSame(await namesOf(t, Object.keys(routes)), Object.values(routes))
@@ -141,6 +143,17 @@ t.test("a route's operationId is its name, made an identifier; equal names get n
     app.get(url, { schema: { operationId, events: Closing } as object }, (_request, reply) => reply.sse([]))
   }
   t.strictSame((await manifestOf(app)).streams.map(({ name }) => name), ['watchOrders', 'watchOrders2', 'stream3', 'watchOrders3'])
+})
+
+t.test('a name that a stream has by itself is not given to another, and that of an operationId is nobody else\'s', async (t) => {
+  const { app } = await createApp(t)
+  const routes = [['/a', 'x'], ['/b', 'x'], ['/c', 'x2'], ['/orders', undefined], ['/shops/:shop/orders', 'orders'], ['/orders2', '🎉']] as const
+  for (const [url, operationId] of routes) {
+    app.get(url, { schema: { operationId, events: Closing } as object }, (_request, reply) => reply.sse([]))
+  }
+  t.strictSame(Object.fromEntries((await manifestOf(app)).streams.map(({ url, name }) => [url, name])), {
+    '/a': 'x', '/b': 'x3', '/c': 'x2', '/orders': 'orders3', '/orders2': 'orders2', '/shops/:shop/orders': 'orders'
+  })
 })
 
 t.test('a channel is named when one alone declares the same events', async (t) => {
