@@ -14,7 +14,8 @@ export function streamName (method: string, url: string, operationId?: unknown):
   return camelCase(words)
 }
 
-const WORDS = /[\p{L}\p{M}\p{Nd}]+/gu
+// Without what does not show: the selector in ❤️ is a mark.
+const WORDS = /(?:(?!\p{Default_Ignorable_Code_Point})[\p{L}\p{M}\p{Nd}])+/gu
 
 function wordsOf (url: string): string[] {
   const words: string[] = []

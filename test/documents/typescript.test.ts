@@ -334,6 +334,13 @@ t.test('what the server fills in may be left out where it does so, and nowhere e
   t.end()
 })
 
+t.test('a name has no characters that do not show', (t) => {
+  const events = Object.fromEntries(['❤️', '👩‍👧', '\u3164', 'a\u200db', 'می‌خواهم'].map((event) => [event, { format: 'json', schema: true } as const]))
+  const names = [...toTypeScript(manifestOf({ events })).matchAll(/^export type (S\S*) = unknown/gmu)].map(([, name]) => name)
+  t.strictSame(names, ['SU2764UFE0F', 'SU1F469U200DU1F467', 'SU3164', 'SAB', 'Sمیخواهم'])
+  t.end()
+})
+
 t.test('parameters of the path are named as the router names them', (t) => {
   for (const [url, params] of [
     ['/:größe', '{\n  \'größe\': string | number\n}'],

@@ -130,6 +130,7 @@ t.test('a name is made of method and URL', async (t) => {
     'GET /constructor': 'constructorStream',
     'GET /a::b': 'aB',
     'GET /заказы': 'заказы',
+    'GET /like/❤️': 'like',
     'POST /chat': 'postChat',
     'M-SEARCH /chat': 'mSearchChat',
     'DELETE /chat': 'deleteChat'
