@@ -13,6 +13,8 @@ export interface DeclaredRoute {
   readonly instance: FastifyInstance
   readonly methods: readonly string[]
   readonly url: string
+  /** What tells routes of one method and URL apart: a version, a host. */
+  readonly constraints?: Readonly<Record<string, unknown>> | undefined
   readonly schema: FastifySchema | undefined
   /** Event type → schema; null for a route that declares no events. */
   readonly events: Readonly<Record<string, unknown>> | null
@@ -46,7 +48,7 @@ const NOT_STREAMED: ReadonlySet<string> = new Set(['HEAD', 'OPTIONS', 'TRACE', '
 export function createManifest (routes: readonly DeclaredRoute[], channels: readonly DeclaredChannel[]): Manifest {
   const streams = routes
     .flatMap((route) => route.methods.filter((method) => !NOT_STREAMED.has(method)).map((method) => ({ route, method })))
-    .sort((a, b) => compare(a.route.url, b.route.url) || compare(a.method, b.method))
+    .sort((a, b) => compare(a.route.url, b.route.url) || compare(a.method, b.method) || compareConstraints(a.route, b.route))
   const hoister = new Hoister()
   const names = nameStreams(streams)
   const written = streams.map(({ route, method }, index) => describe(route, method, channels, hoister, names[index]!))
@@ -130,6 +132,12 @@ function isSame (schemas: Readonly<Record<string, unknown>>, events: Readonly<Re
 
 function isString (value: unknown): value is string {
   return typeof value === 'string'
+}
+
+/** Orders routes of one method and URL by their constraints, so that their order does not depend on which was registered first. */
+export function compareConstraints (a: Pick<DeclaredRoute, 'constraints'>, b: Pick<DeclaredRoute, 'constraints'>): number {
+  const [first, second] = [a, b].map(({ constraints = {} }) => Object.entries(constraints).sort(([a], [b]) => compare(a, b)).map(([name, value]) => `${name} ${String(value)}`).join('\n'))
+  return compare(first!, second!)
 }
 
 /** By code unit, so that the order depends on no locale. */

@@ -99,8 +99,8 @@ export class StreamRoutes {
   /** Those seen when they were registered, as their schemas are now: other plugins may have changed them. */
   declared (): DeclaredRoute[] {
     return this.#declared.map(({ instance, route, streamRoute: { schemas, controlEvents } }) => {
-      const { method, url, schema } = route as RouteOptions & { schema?: FastifySchema }
-      return { instance, methods: [method].flat(), url, schema, events: schemas, controlEvents }
+      const { method, url, constraints, schema } = route as RouteOptions & { schema?: FastifySchema }
+      return { instance, methods: [method].flat(), url, constraints, schema, events: schemas, controlEvents }
     })
   }
 

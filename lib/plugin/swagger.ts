@@ -5,6 +5,7 @@ import {
 import { templatesOf } from '../documents/openapi/url.js'
 import { toYAML } from '../documents/openapi/yaml.js'
 import type { Manifest, ManifestStream } from '../schema/manifest.js'
+import { compareConstraints } from './manifest.js'
 
 /** How streams stand in the documents of @fastify/swagger. */
 export interface SwaggerSettings {
@@ -159,7 +160,10 @@ export class SwaggerDocuments {
   #streamOf ({ streams }: Manifest, index: number, method: string): ManifestStream | undefined {
     const { route, ordinals } = this.#routes[index]!
     const same = streams.filter((stream) => stream.method === method && stream.url === route.url)
-    return same[ordinals.get(method) ?? 0] ?? same[0]
+    // In the order of the manifest: by constraints.
+    const routes = this.#routes.filter(({ route: other, ordinals }) => other.url === route.url && ordinals.has(method))
+      .sort((a, b) => compareConstraints(a.route, b.route) || a.ordinals.get(method)! - b.ordinals.get(method)!)
+    return same[routes.findIndex((each) => each.ordinals === ordinals)] ?? same[0]
   }
 }
 

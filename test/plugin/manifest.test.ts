@@ -101,6 +101,28 @@ t.test('streams are sorted by URL and method, in whatever order they were regist
   t.equal(texts[0], texts[1])
 })
 
+t.test('streams of one method and URL are sorted by their constraints, and @fastify/swagger describes each as it is', async (t) => {
+  const manifests = []
+  for (const versions of [['2.0.0', undefined, '1.0.0'], ['1.0.0', '2.0.0', undefined]]) {
+    const { app } = await createApp(t)
+    await app.register(fastifySwagger, { openapi: { openapi: '3.1.0' }, transform: ({ schema, url, route }) => ({ schema, url: `${url}/${route.constraints?.['version'] ?? 'none'}` }) })
+    for (const version of versions) {
+      app.get('/prices', {
+        ...version !== undefined && { constraints: { version } },
+        schema: { summary: `version ${version}`, events: { [`price-${version}`]: Type.Null() } }
+      }, (_request, reply) => reply.sse([]))
+    }
+    manifests.push(await manifestOf(app))
+    for (const [path, name] of [['none', 'Prices'], ['1.0.0', 'Prices2'], ['2.0.0', 'Prices3']]) {
+      t.match(JSON.stringify(app.swagger().paths![`/prices/${path}`]), `"$ref":"#/components/schemas/${name}Event"`)
+    }
+  }
+  t.strictSame(manifests[0]!.streams.map(({ name, summary }) => [name, summary]), [
+    ['prices', 'version undefined'], ['prices2', 'version 1.0.0'], ['prices3', 'version 2.0.0']
+  ])
+  t.strictSame(manifests[1], manifests[0])
+})
+
 t.test('a route without events, and one without control events, say so', async (t) => {
   const { app } = await createApp(t)
   app.get('/any', { sse: { heartbeatMs: 0 } }, (_request, reply) => reply.sse([]))
