@@ -23,7 +23,8 @@ export class Names {
 
 /**
  * A name in PascalCase, of letters, digits and what else may stand in an identifier, in any script: `order-created` is
- * `OrderCreated`, `größe` is `Größe`. What does not show, such as the selector in ❤️, is none of them. One without any of them is made of its code points: `🎉` is `U1F389`.
+ * `OrderCreated`, `größe` is `Größe`. What does not show, such as the selector in ❤️, is none of them. One without any of
+ * them is made of its code points: `🎉` is `U1F389`.
  *
  * What begins with a digit begins with a digit here: put something in front, or see {@link typeName}.
  */

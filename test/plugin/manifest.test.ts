@@ -4,7 +4,7 @@ import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import ssePlugin, { defineEvents, text, type Manifest, type ManifestStream } from '../../lib/index.js'
 import { CONTROL_EVENTS } from '../../lib/schema/manifest.js'
-import { toTypeScript } from '../../lib/documents/typescript.js'
+import { toTypeScript } from '../../lib/documents/typescript/typescript.js'
 import { readManifest } from '../../lib/documents/read-manifest.js'
 import { createApp } from '../support/app.js'
 
