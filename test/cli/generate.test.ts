@@ -198,6 +198,33 @@ t.test('an application without declared events is a warning', async (t) => {
   })
 })
 
+t.test('a route that the manifest lacks, since it was registered before the plugin had loaded, is named in a warning', async (t) => {
+  const late = "app.register(async (app) => { app.get('/late', { schema: { events: Clock } }, (request, reply) => reply.sse([])) })"
+  const other = "app.post('/other', { sse: { heartbeatMs: 0 } }, (request, reply) => reply.sse([]))"
+  await project.write({
+    'early.js': `${IMPORTS}const app = Fastify()\napp.register(ssePlugin)\n${ROUTE}\n${late}\nexport default app`,
+    'all-early.js': `${IMPORTS}const app = Fastify()\napp.register(ssePlugin)\n${ROUTE}\n${other}\nexport default app`,
+    'early-plugin.js': `${IMPORTS}export default async function (app) { app.register(ssePlugin)\n${ROUTE}\n${late} }`
+  })
+  const why = 'left out: fastify-typed-sse does not see routes that are registered before it has loaded.\n' +
+    'Await app.register(ssePlugin) before them, or put them into a plugin that is registered after it.\n'
+  t.strictSame(await streamsOf(project, 'early.js'), {
+    code: 0,
+    stderr: `Warning: GET /clock of early.js streams, but is ${why}`,
+    streams: ['GET /late']
+  })
+  t.strictSame(await streamsOf(project, 'all-early.js'), {
+    code: 0,
+    stderr: `Warning: GET /clock, POST /other of all-early.js stream, but are ${why}`,
+    streams: []
+  })
+  t.strictSame(await streamsOf(project, 'early-plugin.js'), {
+    code: 0,
+    stderr: `Warning: GET /clock of early-plugin.js streams, but is ${why}`,
+    streams: ['GET /late']
+  })
+})
+
 t.test('an entry that is not there is answered with the nearest one that is', async (t) => {
   const run = async (entry: string): Promise<string> => (await project.run('generate', entry)).stderr
   t.equal(await run('ap.js'), 'There is no file ap.js. Did you mean app.js?\n')

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { show } from '../../errors.js'
 import type { Manifest } from '../../schema/manifest.js'
 import type { EntryStep, EntryTask } from './messages.js'
+import { rememberRoutes } from './unseen-routes.js'
 
 /** What the command needs of a Fastify instance, whichever copy and version of Fastify made it. */
 interface Application {
@@ -24,6 +25,8 @@ export class EntryError extends Error {}
 /** An application that is ready, and what it streams. */
 export interface LoadedApplication {
   readonly manifest: Manifest
+  /** Routes that declare streams and are not in the manifest: `GET /clock`. */
+  readonly unseen: readonly string[]
   close (): Promise<void>
 }
 
@@ -34,6 +37,7 @@ export interface LoadedApplication {
  * @throws EntryError, and whatever the application throws
  */
 export async function loadApplication (task: EntryTask, onStep: (step: EntryStep) => void): Promise<LoadedApplication> {
+  const unseenOf = rememberRoutes()
   onStep('load')
   const exported = await importDefault(task)
   const made = await makeApplications(exported, task, onStep)
@@ -41,6 +45,7 @@ export async function loadApplication (task: EntryTask, onStep: (step: EntryStep
   const manifest = findApi(made[0]!, task).manifest()
   return {
     manifest,
+    unseen: unseenOf(made[0]!, manifest),
     async close () {
       for (const application of made) await application.close()
     }

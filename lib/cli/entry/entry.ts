@@ -87,7 +87,11 @@ export async function loadEntry (entry: Entry, options: LoadOptions): Promise<Lo
 
   const warnings: string[] = []
   const { streams } = run.manifest
-  if (streams.length === 0) {
+  const { unseen = [] } = run
+  if (unseen.length > 0) {
+    warnings.push(`${unseen.join(', ')} of ${entry.shown} ${unseen.length === 1 ? 'streams, but is' : 'stream, but are'} left out: fastify-typed-sse does not see routes that are registered before it has loaded.\n` +
+      'Await app.register(ssePlugin) before them, or put them into a plugin that is registered after it.')
+  } else if (streams.length === 0) {
     warnings.push(`the application of ${entry.shown} has no routes that stream: give them \`schema: { events }\`, and register them after fastify-typed-sse.`)
   } else if (streams.every((stream) => stream.events === undefined)) {
     warnings.push(`no route of ${entry.shown} declares its events, so nothing about them is typed: give the routes \`schema: { events }\`.`)
@@ -100,6 +104,8 @@ export async function loadEntry (entry: Entry, options: LoadOptions): Promise<Lo
 interface ProcessRun {
   step: EntryStep
   manifest?: Manifest
+  /** Routes that the manifest lacks. */
+  unseen?: readonly string[]
   failure?: EntryFailure
   /** What was wrong when it closed. */
   closing?: string
@@ -138,6 +144,7 @@ async function runProcess (entry: Entry, loader: EntryLoader, { timeoutMs, io, s
     }
     if (message?.type === 'manifest') {
       run.manifest = message.manifest
+      run.unseen = message.unseen
       clearTimeout(timer)
       timer = setTimeout(() => {
         run.closing = `close() of the application of ${entry.shown} has not settled after ${seconds(CLOSE_MS)}. Its process has been ended.`

@@ -22,7 +22,7 @@ export type EntryStep = 'load' | 'call' | 'ready' | 'describe' | 'close'
 /** What the process that loads an entry says. It ends by itself after `failure` and `closed`. */
 export type EntryMessage =
   | { readonly type: 'step', readonly step: EntryStep }
-  | { readonly type: 'manifest', readonly manifest: Manifest }
+  | { readonly type: 'manifest', readonly manifest: Manifest, readonly unseen: readonly string[] }
   | EntryFailure
   | { readonly type: 'closed', readonly problem?: string }
 

@@ -75,7 +75,7 @@ function failureOf (error: unknown): EntryFailure {
 async function main (): Promise<void> {
   try {
     const application = await loadApplication(task, onStep)
-    await tell({ type: 'manifest', manifest: application.manifest })
+    await tell({ type: 'manifest', manifest: application.manifest, unseen: application.unseen })
     onStep('close')
     try {
       await application.close()
