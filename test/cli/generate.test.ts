@@ -85,6 +85,22 @@ t.test('without tsx an entry in TypeScript is read by Node, or told what is miss
   }
 })
 
+t.test('an ES module that its package makes CommonJS is told what to write into package.json', async (t) => {
+  await typescript.write({
+    'commonjs/package.json': '{ "type": "commonjs" }',
+    'commonjs/app.ts': `${APP.replace('./events.js', '../events.js')}export default app`,
+    'commonjs/app.js': "import Fastify from 'fastify'\nexport default Fastify()",
+    'commonjs/await.js': 'await Promise.resolve()',
+    'commonjs/module.mjs': 'function wait () { await Promise.resolve() }'
+  })
+  for (const entry of ['app.ts', 'app.js', 'await.js']) {
+    const { code, stderr } = await typescript.run('generate', `commonjs/${entry}`)
+    t.equal(code, 1, entry)
+    t.match(stderr, /\n\nThe file is read as CommonJS, in which that cannot stand, since the package\.json nearest to it does not say that its modules are ES\.\nAdd "type": "module" there \(npm pkg set type=module\), or let the name of the file end in \.mts or \.mjs\.\n$/, entry)
+  }
+  t.notMatch((await typescript.run('generate', 'commonjs/module.mjs')).stderr, 'CommonJS', 'an ES module has other mistakes')
+})
+
 t.test('what the application prints goes to stderr, and its servers do not touch the ports and paths they name', async (t) => {
   const taken = createServer().listen(0, '127.0.0.1')
   await once(taken, 'listening')

@@ -8,13 +8,16 @@ import { UserError, type CommandIO } from '../command.js'
 import { chooseLoader, ENTRY_EXTENSIONS, type EntryLoader } from './loader.js'
 import { MESSAGE_KEY, type EntryFailure, type EntryMessage, type EntryStep, type EntryTask } from './messages.js'
 import { indent, placeInText } from '../error-report.js'
-import { findUpwards } from '../project.js'
+import { findPackage, findUpwards } from '../project.js'
 
 /** How long `close()` may take once the manifest is there. What an application still does then is its own loss. */
 const CLOSE_MS = 2_000
 
 /** How long output may lag behind the end of the process: processes that the application started may hold it open. */
 const OUTPUT_MS = 500
+
+/** How Node and tsx complain of an ES module that they take for CommonJS. */
+const MODULE_READ_AS_COMMONJS = /Cannot use import statement outside a module|Unexpected token 'export'|Top-level await is currently not supported with the "cjs"|await is only valid in async functions and the top level bodies of modules/
 
 const PROGRAM = fileURLToPath(new URL(`process${extname(import.meta.url)}`, import.meta.url))
 
@@ -198,6 +201,11 @@ async function explain (failure: EntryFailure, entry: Entry, loader: EntryLoader
     if (place !== undefined) message += `\n\n${indent(place)}`
   }
   const { code } = failure
+  // In an ES module the last of them is about a function that is not async.
+  if (MODULE_READ_AS_COMMONJS.test(message) && !isModule(entry.path)) {
+    message += '\n\nThe file is read as CommonJS, in which that cannot stand, since the package.json nearest to it does not say that its modules are ES.\n' +
+      'Add "type": "module" there (npm pkg set type=module), or let the name of the file end in .mts or .mjs.'
+  }
   if (loader.kind === 'strip' && (code === 'ERR_MODULE_NOT_FOUND' || code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX' || code === 'ERR_UNKNOWN_FILE_EXTENSION')) {
     message += '\n\nNode has read the TypeScript by itself, which has limits: enums, paths of tsconfig.json, and imports of `x.js` where the file is `x.ts`.\n' +
       'Install tsx, and it is used instead: npm install --save-dev tsx'
@@ -206,6 +214,11 @@ async function explain (failure: EntryFailure, entry: Entry, loader: EntryLoader
       'set the environment variable NODE_OPTIONS to, for example, --import=tsx'
   }
   return message
+}
+
+/** Whether Node takes a file for an ES module before it has read it. */
+function isModule (path: string): boolean {
+  return /\.m[jt]s$/.test(path) || (!/\.c[jt]s$/.test(path) && findPackage(dirname(path))?.json['type'] === 'module')
 }
 
 /**
