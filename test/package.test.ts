@@ -9,6 +9,7 @@ import { createContext, runInContext } from 'node:vm'
 import { build } from 'esbuild'
 import { publint } from 'publint'
 import t from 'tap'
+import { bareNode } from './support/bare-node.js'
 
 // Packing builds the package, and three compilers run here.
 t.setTimeout(300_000)
@@ -24,7 +25,8 @@ const STREAM = ': sse-heartbeat: 15000\n\nretry: 3000\n\n' +
 async function run (command: string, args: string[], cwd: string): Promise<{ stdout: string, stderr: string }> {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(NODE_|_?TAP)/.test(name)))
   try {
-    return await promisify(execFile)(command, args, { cwd, env, shell: process.platform === 'win32', maxBuffer: 1 << 26 })
+    const [program, ...first] = command === process.execPath ? bareNode : [command]
+    return await promisify(execFile)(program, [...first, ...args], { cwd, env, shell: process.platform === 'win32', maxBuffer: 1 << 26 })
   } catch (error) {
     const { message, stdout } = error as Error & { stdout: string }
     throw new Error(`${message}\n${stdout}`)

@@ -11,6 +11,7 @@ import { toTypeScript } from '../../lib/documents/typescript/typescript.js'
 import type { JSONSchema, Manifest, ManifestStream } from '../../lib/schema/manifest.js'
 import { createStreams } from '../fixtures/golden/shop/streams.js'
 import { createApp, listen } from '../support/app.js'
+import { bareNode } from '../support/bare-node.js'
 import { zoo, zooCases } from './zoo.js'
 
 // Compilers run here.
@@ -101,11 +102,11 @@ for (const [compiler, modules] of [['typescript', 'nodenext'], ['typescript', 'b
   })
 }
 
-/** What a compiler says. Without the loaders that a test runner puts into the options of every child: TypeScript 7 does not start with them. */
+/** What a compiler says. TypeScript 7 does not start with the loaders of a test runner. */
 async function compile (folder: string, project: string): Promise<string> {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(NODE_|_?TAP)/.test(name)))
+  const [command, ...first] = bareNode
   return new Promise((resolve) => {
-    execFile(process.execPath, [join(folder, 'bin/tsc'), '-p', project, '--pretty', 'false'], { cwd: ROOT, env },
+    execFile(command, [...first, join(folder, 'bin/tsc'), '-p', project, '--pretty', 'false'], { cwd: ROOT },
       (error, stdout, stderr) => resolve(error === null ? stdout : `${stdout}${stderr}${error.message}`))
   })
 }

@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { Locator, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
+import { bareNode } from '../support/bare-node.js'
 import { launchChromium } from '../support/browser.js'
 import { connect, type FrameClient } from '../support/client.js'
 
@@ -24,7 +25,8 @@ type Child = ChildProcessByStdio<null, Readable, Readable>
 /** Runs a command as somebody at a terminal does: without the loaders that tap hands to its children. */
 function run (t: Test, args: string[], port = '0'): { child: Child, output: () => string } {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(NODE_|_?TAP)/.test(name)))
-  const child = spawn(process.execPath, ['--import', 'tsx', ...args], {
+  const [command, ...first] = bareNode
+  const child = spawn(command, [...first, '--import', 'tsx', ...args], {
     cwd: ROOT,
     env: { ...env, PORT: port },
     stdio: ['ignore', 'pipe', 'pipe']
