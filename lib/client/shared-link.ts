@@ -157,7 +157,9 @@ function createHub (name: string, first: Member, { openFetchLink, StreamError }:
 
   /** This tab takes part: as a follower, and as the next leader when its turn comes. */
   function enter (): void {
-    if (request || !members.size) return
+    if (request) return
+    // The page was left while the stream's end was under way to the others.
+    if (!members.size) return listen('removeEventListener')
     const { signal } = request = new AbortController()
     me = crypto.randomUUID()
     leader = undefined

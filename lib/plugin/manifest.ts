@@ -4,8 +4,8 @@ import { SSEError } from '../errors.js'
 import { isText } from '../schema/events.js'
 import { Hoister, type Hoisted } from '../schema/hoist.js'
 import { assertInputSchema } from '../schema/json-schema.js'
-import { CONTROL_EVENTS, type ControlEventType, type JSONSchema, type Manifest, type ManifestStream } from '../schema/manifest.js'
-import { streamName } from '../schema/stream-name.js'
+import { CONTROL_EVENTS, NOT_STREAMED, type ControlEventType, type JSONSchema, type Manifest, type ManifestStream } from '../schema/manifest.js'
+import { operationName, streamName } from '../schema/stream-name.js'
 
 /** A route that streams, as it was registered. */
 export interface DeclaredRoute {
@@ -37,9 +37,6 @@ interface Described {
   readonly query?: unknown
 }
 
-/** Methods that get no stream: what answers HEAD and OPTIONS beside a route, and what clients cannot send. */
-const NOT_STREAMED: ReadonlySet<string> = new Set(['HEAD', 'OPTIONS', 'TRACE', 'CONNECT'])
-
 /**
  * The manifest of an application.
  *
@@ -60,16 +57,11 @@ export function createManifest (routes: readonly DeclaredRoute[], channels: read
  * name that another one has by itself.
  */
 function nameStreams (streams: ReadonlyArray<{ route: DeclaredRoute, method: string }>): string[] {
-  const wanted = streams.map(({ route: { url, schema }, method }) => {
-    const { operationId } = (schema ?? {}) as Described
-    return { name: streamName(method, url, operationId), isOwn: isString(operationId) && streamName('GET', '/', operationId) === streamName('GET', '/x', operationId) }
-  })
-  const names = new Names([], wanted.map(({ name }) => name))
-  const given: string[] = []
-  for (const isOwnTurn of [true, false]) {
-    for (const [index, { name, isOwn }] of wanted.entries()) if (isOwn === isOwnTurn) given[index] = names.give(name)
-  }
-  return given
+  const own = streams.map(({ route }) => operationName((route.schema as Described | undefined)?.operationId))
+  const wanted = streams.map(({ route, method }, index) => own[index] ?? streamName(method, route.url))
+  const names = new Names([], wanted)
+  const given = own.map((name) => name === undefined ? undefined : names.give(name))
+  return given.map((name, index) => name ?? names.give(wanted[index]!))
 }
 
 /** All schemas are taken in before one is written: their names depend on each other. */

@@ -200,7 +200,8 @@ export interface SSEApi {
    * All streams of the application as plain JSON: what clients and documents are generated from. Routes that were registered
    * before the plugin was loaded are not in it: await `app.register`.
    *
-   * Parameters, headers and bodies whose schema is not JSON Schema (a library of its own, with its validator compiler) are left out.
+   * Parameters and headers whose schema is not JSON Schema (of a library with a validator compiler of its own) are left out, and such a body is
+   * described as anything.
    *
    * @throws FST_SSE_NOT_READY before `app.ready()`
    * @throws FST_SSE_SCHEMA_INVALID for a reference to nothing

@@ -62,6 +62,9 @@ export interface ManifestEvent {
   readonly schema: JSONSchema
 }
 
+/** Methods that get no stream: what answers HEAD and OPTIONS beside a route, and what clients cannot send. */
+export const NOT_STREAMED: ReadonlySet<string> = new Set(['HEAD', 'OPTIONS', 'TRACE', 'CONNECT'])
+
 const TEXT = { type: 'string' }
 
 /** What each control event is. */

@@ -1,14 +1,18 @@
 /** Names that mean something to JavaScript on every object, or make one a promise. */
 const TAKEN: ReadonlySet<string> = new Set(['then', 'constructor', '__proto__', 'prototype'])
 
+/** What generated code calls a stream with an `operationId`; undefined for one that has none, or nothing in it that a name is made of. */
+export function operationName (operationId: unknown): string | undefined {
+  const words = typeof operationId === 'string' ? operationId.match(WORDS) : null
+  return words === null ? undefined : camelCase(words)
+}
+
 /**
- * What generated code calls a stream: the operation's ID, else method and URL as words.
+ * What generated code calls a stream without an `operationId`: method and URL as words.
  *
  * GET is left out, and every other method comes first, so that a route's name does not depend on which others there are.
  */
-export function streamName (method: string, url: string, operationId?: unknown): string {
-  const given = typeof operationId === 'string' ? camelCase(operationId.match(WORDS) ?? []) : ''
-  if (given !== '') return given
+export function streamName (method: string, url: string): string {
   const words = wordsOf(url)
   if (method !== 'GET') words.unshift(...method.toLowerCase().match(WORDS) ?? [])
   return camelCase(words)

@@ -253,6 +253,24 @@ t.test('a leader whose stream is over keeps the lock until the others have been 
   t.strictSame(heard, [['status', 'live', 0, undefined, undefined], ['status', 'closed', 0, 'done', undefined]])
 })
 
+t.test('a page that is left while others are being told that the stream is over gives up the lock, and listens to nothing when it is back', async (t) => {
+  const server = new Server()
+  const listeners = new Map<string, Set<() => void>>()
+  t.intercept(globalThis, 'BroadcastChannel', { value: SlowChannel })
+  t.intercept(globalThis, 'addEventListener' as never, { value: (type: string, listener: () => void) => { listeners.set(type, (listeners.get(type) ?? new Set()).add(listener)) } })
+  t.intercept(globalThis, 'removeEventListener' as never, { value: (type: string, listener: () => void) => { listeners.get(type)?.delete(listener) } })
+  const fire = (type: string): void => { for (const listener of [...listeners.get(type) ?? []]) listener() }
+  const { stream } = open(t, { share: t.name, fetch: server.fetch })
+  await until(() => stream.status === 'live')
+  stream.close()
+  t.equal(locks.count(t.name), 1)
+  fire('pagehide')
+  await until(() => locks.count(t.name) === 0)
+  fire('pageshow')
+  t.strictSame(['pagehide', 'freeze', 'pageshow', 'resume'].map((type) => listeners.get(type)!.size), [0, 0, 0, 0])
+  t.equal(locks.count(t.name), 0)
+})
+
 t.test('other tabs are told of a chunk in one message, and of an ID only when no event has it', async (t) => {
   const server = new Server()
   const { stream } = open(t, { share: t.name, fetch: server.fetch })

@@ -1,5 +1,5 @@
 import { subscribe } from 'node:diagnostics_channel'
-import type { Manifest } from '../../schema/manifest.js'
+import { NOT_STREAMED, type Manifest } from '../../schema/manifest.js'
 
 /** What a hook is told of a route. */
 interface Route {
@@ -12,9 +12,6 @@ interface Route {
 interface Instance {
   addHook (name: 'onRoute', hook: (route: Route) => void): unknown
 }
-
-/** Methods of routes that Fastify derives, or that get no stream. */
-const NOT_STREAMED: ReadonlySet<string> = new Set(['HEAD', 'OPTIONS', 'TRACE', 'CONNECT'])
 
 /**
  * From now on remembers every route of each Fastify instance that is made.
