@@ -1,10 +1,11 @@
 import type { FastifyInstance, FastifySchema } from 'fastify'
-import { Names } from '../documents/names.js'
 import { SSEError } from '../errors.js'
+import { dictionary } from '../schema/dictionary.js'
 import { isText } from '../schema/events.js'
 import { Hoister, type Hoisted } from '../schema/hoist.js'
 import { assertInputSchema } from '../schema/json-schema.js'
 import { CONTROL_EVENTS, NOT_STREAMED, type ControlEventType, type JSONSchema, type Manifest, type ManifestStream } from '../schema/manifest.js'
+import { Names } from '../schema/names.js'
 import { operationName, streamName } from '../schema/stream-name.js'
 
 /** A route that streams, as it was registered. */
@@ -135,11 +136,4 @@ export function compareConstraints (a: Pick<DeclaredRoute, 'constraints'>, b: Pi
 /** By code unit, so that the order depends on no locale. */
 function compare (a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
-}
-
-/** Without a prototype: an event may be called `__proto__`. */
-function dictionary<V> (entries: Iterable<readonly [string, V]>): Record<string, V> {
-  const map: Record<string, V> = Object.create(null)
-  for (const [name, value] of entries) map[name] = value
-  return map
 }

@@ -1,4 +1,4 @@
-import { ASSERTION_KEYWORDS, LIST_KEYWORDS, MAP_KEYWORDS, SCHEMA_KEYWORDS, isConstraint } from './json-schema.js'
+import { ASSERTION_KEYWORDS, LIST_KEYWORDS, MAP_KEYWORDS, SCHEMA_KEYWORDS, isConstant, isConstraint, splitDependencies } from './json-schema.js'
 import { inner, isObject, References, type Raw, type Scope } from './references.js'
 
 /**
@@ -63,19 +63,10 @@ class Bundler {
       else if (LIST_KEYWORDS.has(keyword) || keyword === 'items') copy[keyword] = (value as unknown[]).map((item) => this.#copy(item, scope))
       else if (keyword === '$defs' || keyword === 'definitions') continue
       else if (MAP_KEYWORDS.has(keyword)) copy[keyword] = mapValues(value as Raw, (item) => this.#copy(item, scope))
-      else if (keyword === 'dependencies') this.#copyDependencies(value as Raw, copy, scope)
+      else if (keyword === 'dependencies') splitDependencies(value as Raw, copy, (dependency) => this.#copy(dependency, scope))
       else if (keyword !== 'nullable' && ASSERTION_KEYWORDS.has(keyword)) copy[keyword] = value
     }
     return schema['nullable'] === true ? this.#nullable(copy) : copy
-  }
-
-  /** `dependencies` of draft 7 is two keywords by now. */
-  #copyDependencies (dependencies: Raw, copy: Record<string, unknown>, scope: Scope): void {
-    for (const [name, dependency] of Object.entries(dependencies)) {
-      const keyword = Array.isArray(dependency) ? 'dependentRequired' : 'dependentSchemas'
-      const map = (copy[keyword] ??= Object.create(null)) as Record<string, unknown>
-      map[name] = Array.isArray(dependency) ? dependency : this.#copy(dependency, scope)
-    }
   }
 
   /** `nullable` of OpenAPI 3.0: null is one more type. */
@@ -133,12 +124,6 @@ function mergeBranches (schema: Raw): Node | undefined {
     return { type: [...new Set(branches.map((branch) => branch['type']))] }
   }
   return undefined
-}
-
-/** Whether it is a constant, with no more than the type it has anyway. */
-function isConstant (schema: Raw): boolean {
-  const type: string = typeof schema['const']
-  return 'const' in schema && Object.keys(schema).every((keyword) => keyword === 'const' || (keyword === 'type' && schema['type'] === type))
 }
 
 /** An object or an array without more is left out: what it declares depends on what stands beside it. */

@@ -1,6 +1,9 @@
 import { Kind } from '@sinclair/typebox'
-import { LIST_KEYWORDS, MAP_KEYWORDS, SCHEMA_KEYWORDS } from './json-schema.js'
+import { dictionary } from './dictionary.js'
+import { decodeText, definitionRef, unescapeToken } from './json-pointer.js'
+import { isConstant, LIST_KEYWORDS, MAP_KEYWORDS, SCHEMA_KEYWORDS, splitDependencies } from './json-schema.js'
 import type { JSONSchema } from './manifest.js'
+import { Names } from './names.js'
 import { idOf, inner, isObject, References, type Raw, type Scope } from './references.js'
 
 /** The dialect of what is hoisted. */
@@ -98,14 +101,8 @@ export class Hoister {
       else if (others === undefined) byName.set(definition.name, [definition])
       else others.push(definition)
     }
-    for (const [name, [, ...others]] of [...byName]) {
-      for (const definition of others) {
-        let number = 2
-        while (byName.has(`${name}${number}`)) number++
-        definition.name = `${name}${number}`
-        byName.set(definition.name, [definition])
-      }
-    }
+    const names = new Names([], byName.keys())
+    for (const [name, definitions] of byName) for (const definition of definitions) definition.name = names.give(name)
   }
 }
 
@@ -143,7 +140,7 @@ class Copy {
         if (Array.isArray(schema['items'])) copy['items'] = this.copy(value, scope, `${hint}Item`)
       } else if (keyword === 'items' || SCHEMA_KEYWORDS.has(keyword)) copy[keyword] = this.copy(value, scope, keyword === 'items' ? `${hint}Item` : hint)
       else if (LIST_KEYWORDS.has(keyword)) copy[keyword] = this.#list(value, scope, hint)
-      else if (keyword === 'dependencies') this.#dependencies(value as Raw, copy, scope, hint)
+      else if (keyword === 'dependencies') splitDependencies(value as Raw, copy, (dependency) => this.copy(dependency, scope, hint))
       else if (MAP_KEYWORDS.has(keyword)) {
         copy[keyword] = dictionary(Object.entries(value as Raw).filter(([, item]) => item !== undefined)
           .map(([name, item]) => [name, this.copy(item, scope, keyword === 'properties' ? hint + capitalized(name) : hint)]))
@@ -165,15 +162,6 @@ class Copy {
     const id = idOf(target)
     return { $ref: this.#define(target, around, id === undefined ? nameInRef(ref) : nameOf(id), hint) }
   }
-
-  /** `dependencies` of draft 7 is two keywords by now. */
-  #dependencies (dependencies: Raw, copy: Record<string, unknown>, scope: Scope, hint: string): void {
-    for (const [name, dependency] of Object.entries(dependencies)) {
-      const keyword = Array.isArray(dependency) ? 'dependentRequired' : 'dependentSchemas'
-      const map = (copy[keyword] ??= Object.create(null)) as Record<string, unknown>
-      map[name] = Array.isArray(dependency) ? dependency : this.copy(dependency, scope, hint)
-    }
-  }
 }
 
 /**
@@ -192,17 +180,8 @@ function plainOf (value: unknown): unknown {
 
 /** One `enum` for branches that are bare constants, as `Type.Union` of literals and `Type.Enum` give them. */
 function constants (branches: unknown[], schema: Raw): Record<string, unknown> | undefined {
-  const values: unknown[] = []
-  for (const branch of branches) {
-    if (!isObject(branch) || !Object.hasOwn(branch, 'const')) return undefined
-    const value = branch['const']
-    const ofValue: string = typeof value
-    for (const keyword of Object.keys(branch)) {
-      if (keyword !== 'const' && !(keyword === 'type' && branch['type'] === ofValue)) return undefined
-    }
-    values.push(value)
-  }
-  if (values.length < 2 || 'type' in schema || 'enum' in schema) return undefined
+  if (branches.length < 2 || 'type' in schema || 'enum' in schema || !branches.every((branch) => isObject(branch) && isConstant(branch))) return undefined
+  const values = branches.map((branch) => (branch as Raw)['const'])
   const types = new Set(values.map((value) => typeof value))
   const [type] = types
   return { ...(types.size === 1 && type !== 'object' && { type }), enum: [...new Set(values)] }
@@ -235,7 +214,7 @@ function emit (draft: unknown, used: Set<Definition>): JSONSchema {
   const refer = (definition: Definition): string => {
     const target = definition.same ?? definition
     used.add(target)
-    return `#/$defs/${encodeURIComponent(target.name.replaceAll('~', '~0').replaceAll('/', '~1'))}`
+    return definitionRef(target.name)
   }
   return write(draft) as JSONSchema
 }
@@ -286,7 +265,7 @@ function emplace<K, V> (map: Map<K, V>, key: K, make: () => V): V {
 function nameOf (id: string): string | undefined {
   if (!/^[a-z][a-z\d+.-]*:|^\.*\/|\.json$/i.test(id)) return nameUnlessNumber(id)
   const [path = ''] = id.split('#')
-  return nameUnlessNumber(decode(path.split('/').findLast((part) => part !== '') ?? '').replace(/\.json$/i, ''))
+  return nameUnlessNumber(decodeText(path.split('/').findLast((part) => part !== '') ?? '').replace(/\.json$/i, ''))
 }
 
 /** Undefined for the numbers that `Type.Recursive` gives, which depend on what was made before. */
@@ -297,24 +276,9 @@ function nameUnlessNumber (name: string): string | undefined {
 /** The name in `#/$defs/Order` and the like. */
 function nameInRef (ref: string): string | undefined {
   const token = /\/(?:\$defs|definitions|schemas)\/([^/]+)$/.exec(ref)?.[1] ?? /#([^/]+)$/.exec(ref)?.[1]
-  return token === undefined ? undefined : nameUnlessNumber(decode(token).replaceAll('~1', '/').replaceAll('~0', '~'))
-}
-
-function decode (text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
+  return token === undefined ? undefined : nameUnlessNumber(unescapeToken(token))
 }
 
 function capitalized (name: string): string {
   return name.slice(0, 1).toUpperCase() + name.slice(1)
-}
-
-/** Without a prototype: a property may be called `__proto__`. */
-function dictionary (entries: Iterable<readonly [string, unknown]>): Record<string, unknown> {
-  const map: Record<string, unknown> = Object.create(null)
-  for (const [name, value] of entries) map[name] = value
-  return map
 }

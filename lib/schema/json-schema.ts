@@ -1,5 +1,6 @@
 import { Kind } from '@sinclair/typebox'
 import { SSEError, nearest, show } from '../errors.js'
+import { escapeToken } from './json-pointer.js'
 import { knownFormats } from './formats.js'
 
 /** The types of JSON Schema. */
@@ -70,6 +71,21 @@ export function isConstraint (keyword: string): boolean {
     (MAP_KEYWORDS.has(keyword) && keyword !== 'definitions') || keyword === '$ref' || keyword === 'items' || keyword === 'dependencies'
 }
 
+/** Whether it is a constant, with no more than the type it has anyway. */
+export function isConstant (schema: Readonly<Record<PropertyKey, unknown>>): boolean {
+  const type: string = typeof schema['const']
+  return 'const' in schema && Object.keys(schema).every((keyword) => keyword === 'const' || (keyword === 'type' && schema['type'] === type))
+}
+
+/** `dependencies` of draft 7 is two keywords by now: writes them into a copy. */
+export function splitDependencies (dependencies: object, copy: Record<string, unknown>, copySchema: (schema: unknown) => unknown): void {
+  for (const [name, dependency] of Object.entries(dependencies) as Array<[string, unknown]>) {
+    const keyword = Array.isArray(dependency) ? 'dependentRequired' : 'dependentSchemas'
+    const map = (copy[keyword] ??= Object.create(null)) as Record<string, unknown>
+    map[name] = Array.isArray(dependency) ? dependency : copySchema(dependency)
+  }
+}
+
 /**
  * Refuses a schema that is not plain JSON Schema, at any depth.
  *
@@ -111,7 +127,7 @@ function assertSchema (walk: Walk, schema: unknown, path: string): void {
   enter(walk, node, path, () => {
     for (const [keyword, value] of Object.entries(node)) {
       if (value === undefined) continue
-      const at = `${path}/${escape(keyword)}`
+      const at = `${path}/${escapeToken(keyword)}`
       if (keyword === 'type') assertType(walk, value, at)
       else if (keyword === 'format') assertFormat(walk, value, at)
       else if (keyword === 'pattern') assertPattern(walk, value, at)
@@ -174,7 +190,7 @@ function assertMap (walk: Walk, keyword: string, map: unknown, path: string): vo
   const schemas = assertPlainObject(walk, map, path, 'Use an object of schemas.')
   enter(walk, schemas, path, () => {
     for (const [name, schema] of Object.entries(schemas)) {
-      const at = `${path}/${escape(name)}`
+      const at = `${path}/${escapeToken(name)}`
       if (keyword === 'patternProperties') assertPattern(walk, name, at)
       if (keyword === 'dependencies' && Array.isArray(schema)) assertJSON(walk, schema, at)
       else assertSchema(walk, schema, at)
@@ -198,7 +214,7 @@ function assertJSON (walk: Walk, value: unknown, path: string): void {
   const object = assertPlainObject(walk, value, path, 'Use a JSON value.')
   enter(walk, object, path, () => {
     for (const [name, property] of Object.entries(object)) {
-      if (property !== undefined) assertJSON(walk, property, `${path}/${escape(name)}`)
+      if (property !== undefined) assertJSON(walk, property, `${path}/${escapeToken(name)}`)
     }
   })
 }
@@ -252,8 +268,4 @@ function describe (value: unknown): string {
   if (typeof value !== 'object') return `the ${typeof value} ${typeof value === 'string' ? show(value) : String(value)}`
   const name: unknown = value.constructor?.name
   return typeof name === 'string' && name !== '' && name !== 'Object' ? `an instance of ${name}` : 'an object that is not plain'
-}
-
-function escape (name: string): string {
-  return name.replaceAll('~', '~0').replaceAll('/', '~1')
 }

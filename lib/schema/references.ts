@@ -1,5 +1,6 @@
 import { Kind } from '@sinclair/typebox'
 import { nearest, show, SSEError } from '../errors.js'
+import { unescapeToken } from './json-pointer.js'
 import { LIST_KEYWORDS, MAP_KEYWORDS, SCHEMA_KEYWORDS, assertJSONSchema } from './json-schema.js'
 
 /** An object that may be a schema. */
@@ -162,7 +163,7 @@ export function inner (schema: Raw, outer: Scope): Scope {
 function followPointer (pointer: string, from: Raw, scope: Scope): [unknown, Scope] | undefined {
   let target: unknown = from
   for (const token of pointer.slice(1).split('/')) {
-    const name = decode(token).replaceAll('~1', '/').replaceAll('~0', '~')
+    const name = unescapeToken(token)
     if (typeof target !== 'object' || target === null || !Object.hasOwn(target, name)) return undefined
     if (target !== from && isObject(target)) scope = inner(target, scope)
     target = (target as Raw)[name]
@@ -205,14 +206,6 @@ function absolute (id: string, base: string | undefined): string | undefined {
 
 function trimHash (id: string): string {
   return id.endsWith('#') ? id.slice(0, -1) : id
-}
-
-function decode (token: string): string {
-  try {
-    return decodeURIComponent(token)
-  } catch {
-    return token
-  }
 }
 
 /** Whether a value is an object that is no array. */

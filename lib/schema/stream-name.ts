@@ -1,3 +1,5 @@
+import { segmentsOf } from './route-url.js'
+
 /** Names that mean something to JavaScript on every object, or make one a promise. */
 const TAKEN: ReadonlySet<string> = new Set(['then', 'constructor', '__proto__', 'prototype'])
 
@@ -19,37 +21,24 @@ export function streamName (method: string, url: string): string {
 }
 
 // Without what does not show: the selector in ❤️ is a mark.
-const WORDS = /(?:(?!\p{Default_Ignorable_Code_Point})[\p{L}\p{M}\p{Nd}])+/gu
+const WORDS = /(?:(?![_\p{Default_Ignorable_Code_Point}])\p{ID_Continue})+/gu
 
 function wordsOf (url: string): string[] {
   const words: string[] = []
-  let hasParameter = false
-  for (const segment of url.split('/')) {
-    // A double colon is a colon, and what stands in parentheses is a pattern.
-    const parts = withoutPatterns(segment).replaceAll('::', '-').split(/(?=[:*])/)
-    for (const part of parts) {
-      if (part === '*') words.push(words.length > 0 ? 'by' : 'any', ...words.length > 0 ? ['path'] : [])
-      else if (part.startsWith(':')) {
-        words.push(hasParameter ? 'and' : 'by')
-        hasParameter = true
-        words.push(...part.match(WORDS) ?? [])
-        continue
-      } else words.push(...part.match(WORDS) ?? [])
-      hasParameter = part === '*'
+  let isAfterParameter = false
+  for (const { name, text } of segmentsOf(url)) {
+    if (name === undefined) {
+      words.push(...text.match(WORDS) ?? [])
+      // What stands between two parameters, and no part of the URL of its own, does not part them.
+      if (/\/[^/]/.test(text)) isAfterParameter = false
+    } else if (name === '*') {
+      words.push(...words.length > 0 ? ['by', 'path'] : ['any'])
+    } else {
+      words.push(isAfterParameter ? 'and' : 'by', ...name.match(WORDS) ?? [])
+      isAfterParameter = true
     }
   }
   return words.length > 0 ? words : ['root']
-}
-
-function withoutPatterns (segment: string): string {
-  let depth = 0
-  let kept = ''
-  for (const character of segment) {
-    if (character === '(') depth++
-    if (depth === 0) kept += character
-    if (character === ')') depth = Math.max(0, depth - 1)
-  }
-  return kept
 }
 
 function camelCase (words: readonly string[]): string {
@@ -57,5 +46,5 @@ function camelCase (words: readonly string[]): string {
   const head = first === first.toUpperCase() ? first.toLowerCase() : first.charAt(0).toLowerCase() + first.slice(1)
   const name = head + rest.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
   if (TAKEN.has(name)) return `${name}Stream`
-  return /^\p{L}/u.test(name) || name === '' ? name : `stream${name}`
+  return /^\p{ID_Start}/u.test(name) ? name : `stream${name}`
 }

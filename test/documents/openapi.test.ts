@@ -152,7 +152,9 @@ t.test('a stream that declares nothing may send anything', (t) => {
 t.test('URLs become templates as find-my-way reads them', (t) => {
   for (const [url, ...expected] of [
     ['/', '/'], ['/a/:id', '/a/{id}'], ['/a/:id(^\\d+$)', '/a/{id}'], ['/a/:x(a(b|\\)))-:y.json', '/a/{x}-{y}.json'], ['/at/:h(^\\d{2})h:m(^\\d{2})m', '/at/{h}h{m}m'],
-    ['/a::b', '/a:b'], ['/files/*', '/files/{*}'], ['*', '/{*}'], ['/a/:id?', '/a/{id}', '/a'], ['/:id?', '/{id}', '/'], ['/a/:b?/c', '/a/{b}/c', '/a/c'], ['/{x}', '/%7Bx%7D']
+    ['/a::b', '/a:b'], ['/files/*', '/files/{*}'], ['*', '/{*}'], ['/a/:id?', '/a/{id}', '/a'], ['/:id?', '/{id}', '/'], ['/a/:b?/c', '/a/{b}/c', '/a/c'], ['/a/:b?/', '/a/{b}/', '/a/'],
+    // No part with a pattern may be left out, and of a part with several parameters all go.
+    ['/d/:id(\\d+)?', '/d/{id}?'], ['/a/:b-:c?', '/a/{b}-{c}', '/a'], ['/e/:name-lit?', '/e/{name}-lit', '/e'], ['/{x}', '/%7Bx%7D']
   ] as const) t.strictSame(templatesOf(url).map(({ path }) => path), expected, url)
   t.strictSame(templatesOf('/a/:id(^\\d+$)')[0].parameters, [{ name: 'id', pattern: '^(\\d+)$' }])
   t.end()

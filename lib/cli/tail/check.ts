@@ -1,7 +1,7 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import { problemText, valueAt } from '../../client/problem.js'
-import { streamAt } from '../../documents/diff/streams.js'
+import { streamAt } from '../../documents/stream-at.js'
 import { nearest } from '../../errors.js'
 import { toRegExp } from '../../schema/declared.js'
 import type { Manifest, ManifestEvent, ManifestStream } from '../../schema/manifest.js'

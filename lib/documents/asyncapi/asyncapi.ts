@@ -1,9 +1,11 @@
 import { invalid, oneOf } from '../../option-checks.js'
 import type { JSONSchema, Manifest, ManifestEvent, ManifestStream } from '../../schema/manifest.js'
 import { Lowering7 } from './schema.js'
-import { Names, pascalCase } from '../names.js'
+import { Names } from '../../schema/names.js'
+import { pascalCase } from '../names.js'
 import { Components } from '../openapi/components.js'
-import { dictionary, isObject, type Schema } from '../openapi/lowering.js'
+import { dictionary } from '../../schema/dictionary.js'
+import { isObject, type Schema } from '../openapi/lowering.js'
 import { membersOf, type Member } from '../openapi/streams.js'
 import { templatesOf, type UrlTemplate } from '../openapi/url.js'
 import { checkInfo, type DocumentInfo, type DocumentServer } from '../openapi/openapi.js'
@@ -83,7 +85,7 @@ class Writer {
 
   add (stream: ManifestStream, template: UrlTemplate): void {
     const { name, summary, description, tags, deprecated, body } = stream
-    const id = this.#names.give(toKey(template.without === undefined ? name : `${name}Without${pascalCase(template.without)}`))
+    const id = this.#names.give(toKey(template.without === undefined ? name : `${name}Without${pascalCase(template.without.join(' '))}`))
     const { address, parameters } = addressOf(template, stream)
     const messages = this.#messagesOf(stream)
     const request = body === undefined ? undefined : { request: this.#request(stream, body) }

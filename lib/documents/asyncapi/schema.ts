@@ -1,4 +1,5 @@
-import { ANNOTATIONS, dictionary, isObject, Lowering, type Node, type Schema, type SchemaObject } from '../openapi/lowering.js'
+import { dictionary } from '../../schema/dictionary.js'
+import { ANNOTATIONS, isObject, Lowering, type Node, type Schema, type SchemaObject } from '../openapi/lowering.js'
 
 /** Keywords that mean in draft 7 what they mean in draft 2020-12, and hold no schemas. */
 const SAME: ReadonlySet<string> = new Set([

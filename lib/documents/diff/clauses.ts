@@ -168,7 +168,7 @@ function clausesOf ({ nodes, nots, rests }: Alternative, isWide: boolean): Claus
   if (listed !== undefined) return clauses
   for (const type of types) {
     if (type === 'null' || type === 'boolean') continue
-    clauses.push({ ...common, type, range: rangeOf(nodes, common.isInteger), size: sizeOf(nodes, type, common.lists) })
+    clauses.push({ ...common, type, range: type === 'number' ? rangeOf(nodes, common.isInteger) : EVERYWHERE, size: sizeOf(nodes, type, common.lists) })
   }
   return clauses
 }

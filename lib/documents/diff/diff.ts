@@ -1,7 +1,9 @@
+import { escapeToken } from '../../schema/json-pointer.js'
+import { parametersOf } from '../../schema/route-url.js'
 import type { ControlEventType, JSONSchema, Manifest, ManifestEvent, ManifestStream } from '../../schema/manifest.js'
 import type { ChangeCode } from './codes.js'
-import { diffPayload, type Level, type PayloadChange, type Side } from './payload.js'
-import { matchStreams, paramNames, urlChange } from './streams.js'
+import { diffPayload, type Level, type PayloadChange } from './payload.js'
+import { matchStreams, urlChange } from './streams.js'
 
 /** One difference between two manifests. */
 export interface Change {
@@ -40,12 +42,12 @@ const ANYTHING_TAKEN: JSONSchema = { type: 'object', properties: {} }
  */
 export function diffManifests (before: Manifest, after: Manifest): Change[] {
   const changes: Change[] = []
-  const { pairs, removed, added } = matchStreams(before.streams, after.streams)
+  const { pairs, added } = matchStreams(before.streams, after.streams)
   for (const stream of before.streams) {
     const name = nameOf(stream)
     const other = pairs.get(stream)
     if (other !== undefined) changes.push(...ordered(diffStream(name, stream, other)))
-    else if (removed.includes(stream)) changes.push({ level: 'breaking', code: 'stream-removed', stream: name, at: '', message: 'is gone' })
+    else changes.push({ level: 'breaking', code: 'stream-removed', stream: name, at: '', message: 'is gone' })
   }
   changes.push(...ordered(diffControlEvents(before, after)))
   for (const stream of added) changes.push({ level: 'safe', code: 'stream-added', stream: nameOf(stream), at: '', message: 'is new' })
@@ -63,24 +65,26 @@ function ordered (changes: Change[]): Change[] {
 function diffStream (stream: string, before: ManifestStream, after: ManifestStream): Change[] {
   const changes: Change[] = []
   const add = (level: Level, code: ChangeCode, at: string, message: string): void => { changes.push({ level, code, stream, at, message }) }
-  const addAll = (at: string, payload: readonly PayloadChange[]): void => {
-    for (const change of payload) add(change.level, change.code, [at, ...change.at.map(escape)].join('/'), change.message)
-  }
+  const addAll = addAllTo(add)
 
   if (before.method !== after.method) add('breaking', 'method-changed', '', `is ${nameOf(after)} now`)
   const url = urlChange(before.url, after.url)
-  if (url !== undefined) add(url === 'url-widened' ? 'safe' : 'breaking', url, '', url === 'url-changed' ? `is ${nameOf(after)} now` : URL_MESSAGES[url](after.url))
+  if (url !== undefined) add(url === 'url-widened' ? 'safe' : 'breaking', url, '', URL_MESSAGES[url](after))
   // Clients do not get as far as anything else.
   if (before.method !== after.method || url === 'url-changed') return changes
 
   if (before.name !== after.name) {
     add('breaking', 'name-changed', '', `is called ${after.name} in generated code now, and was ${before.name}; nothing changes on the wire`)
   }
-  const renamed = new Map(paramNames(before.url).map((name, index) => [name, paramNames(after.url)[index] ?? name]))
+  const parameters = parametersOf(after.url)
+  const renamed = new Map(parametersOf(before.url).map(({ name }, index) => [name, parameters[index]?.name ?? name]))
   for (const [old, name] of renamed) {
-    if (old !== name) add('breaking', 'parameter-renamed', `params/${escape(old)}`, `is called ${name} in generated code now; nothing changes on the wire`)
+    if (old !== name) add('breaking', 'parameter-renamed', `params/${escapeToken(old)}`, `is called ${name} in generated code now; nothing changes on the wire`)
   }
-  addAll('params', diffPayload('params', rename(before.params ?? textParams(before.url), renamed), after.params ?? textParams(after.url)))
+  // What has become optional, or is not any more, has been said of the URL.
+  const optional = [before.url, after.url].flatMap(parametersOf).filter(({ isOptional }) => isOptional).map(({ name }) => name)
+  const paramsOf = ({ url, params }: ManifestStream): JSONSchema => params ?? textParams(url, optional)
+  addAll('params', diffPayload('params', rename(paramsOf(before), renamed), paramsOf(after)))
   addAll('query', diffPayload('query', before.query ?? NOTHING_SENT, after.query ?? ANYTHING_TAKEN))
   addAll('headers', diffPayload('headers', inSmallLetters(before.headers ?? NOTHING_SENT), inSmallLetters(after.headers ?? ANYTHING_TAKEN)))
   diffBody(before, after, add, addAll)
@@ -95,9 +99,10 @@ function diffStream (stream: string, before: ManifestStream, after: ManifestStre
   return changes
 }
 
-const URL_MESSAGES = {
-  'url-narrowed': (url: string) => `takes fewer URLs now: ${url}`,
-  'url-widened': (url: string) => `takes more URLs now: ${url}`
+const URL_MESSAGES: Readonly<Record<NonNullable<ReturnType<typeof urlChange>>, (after: ManifestStream) => string>> = {
+  'url-changed': (after) => `is ${nameOf(after)} now`,
+  'url-narrowed': ({ url }) => `takes fewer URLs now: ${url}`,
+  'url-widened': ({ url }) => `takes more URLs now: ${url}`
 }
 
 const LOST_CONTROL_EVENTS: Readonly<Record<ControlEventType, string>> = {
@@ -113,6 +118,13 @@ function describeChannel (channel: string | undefined): string {
 type Add = (level: Level, code: ChangeCode, at: string, message: string) => void
 type AddAll = (at: string, payload: readonly PayloadChange[]) => void
 
+/** Adds the changes of what stands at one place of a stream. */
+function addAllTo (add: Add): AddAll {
+  return (at, payload) => {
+    for (const change of payload) add(change.level, change.code, [at, ...change.at.map(escapeToken)].join('/'), change.message)
+  }
+}
+
 function diffBody (before: ManifestStream, after: ManifestStream, add: Add, addAll: AddAll): void {
   if (before.body !== undefined && after.body !== undefined) addAll('body', diffPayload('body', before.body, after.body))
   else if (after.body !== undefined) add('breaking', 'parameter-required', 'body', 'is new: a request without it is refused')
@@ -126,13 +138,13 @@ function diffEvents (before: ManifestStream, after: ManifestStream, add: Add, ad
     return
   }
   for (const [type, event] of Object.entries(before.events)) {
-    const at = `events/${escape(type)}`
+    const at = `events/${escapeToken(type)}`
     const other = Object.hasOwn(after.events, type) ? after.events[type] : undefined
     if (other === undefined) add('breaking', 'event-removed', at, 'is not sent any more, and clients may wait for it')
     else diffEvent(at, event, other, add, addAll)
   }
   for (const type of difference(Object.keys(after.events), Object.keys(before.events))) {
-    add('safe', 'event-added', `events/${escape(type)}`, 'is new: to clients it is an unknown event')
+    add('safe', 'event-added', `events/${escapeToken(type)}`, 'is new: to clients it is an unknown event')
   }
 }
 
@@ -145,13 +157,11 @@ function diffEvent (at: string, before: ManifestEvent, after: ManifestEvent, add
 function diffControlEvents (before: Manifest, after: Manifest): Change[] {
   const isUsed = ({ streams }: Manifest, type: ControlEventType): boolean => streams.some(({ controlEvents }) => controlEvents.includes(type))
   const changes: Change[] = []
-  for (const [type, event] of Object.entries(before.controlEvents ?? {}) as Array<[ControlEventType, ManifestEvent]>) {
-    const other = after.controlEvents?.[type]
-    if (other === undefined || !isUsed(before, type) || !isUsed(after, type)) continue
+  for (const [type, event] of Object.entries(before.controlEvents) as Array<[ControlEventType, ManifestEvent]>) {
+    const other = after.controlEvents[type]
+    if (!isUsed(before, type) || !isUsed(after, type)) continue
     const add: Add = (level, code, at, message) => { changes.push({ level, code, stream: '*', at, message }) }
-    diffEvent(`controlEvents/${type}`, event, other, add, (at, payload) => {
-      for (const change of payload) add(change.level, change.code, [at, ...change.at.map(escape)].join('/'), change.message)
-    })
+    diffEvent(`controlEvents/${type}`, event, other, add, addAllTo(add))
   }
   return changes
 }
@@ -160,14 +170,10 @@ function difference<T> (all: readonly T[], without: readonly T[]): T[] {
   return all.filter((each) => !without.includes(each))
 }
 
-function escape (token: string): string {
-  return token.replaceAll('~', '~0').replaceAll('/', '~1')
-}
-
 /** What clients send where the parameters of the URL have no schema. */
-function textParams (url: string): JSONSchema {
-  const names = paramNames(url)
-  return { type: 'object', properties: Object.fromEntries(names.map((name) => [name, { type: 'string' }])), required: names }
+function textParams (url: string, optional: readonly string[]): JSONSchema {
+  const names = parametersOf(url).map(({ name }) => name)
+  return { type: 'object', properties: Object.fromEntries(names.map((name) => [name, { type: 'string' }])), required: difference(names, optional) }
 }
 
 /** The schema of an object, some properties of which have other names. */
@@ -185,8 +191,6 @@ function rename (schema: JSONSchema, names: ReadonlyMap<string, string>): JSONSc
 /** To HTTP the names of headers are the same in capitals. */
 function inSmallLetters (schema: JSONSchema): JSONSchema {
   if (typeof schema === 'boolean') return schema
-  const { properties = {} } = schema as { properties?: Record<string, unknown> }
-  return rename(schema, new Map(Object.keys(properties).map((name) => [name, name.toLowerCase()])))
+  const { properties = {}, required = [] } = schema as { properties?: Record<string, unknown>, required?: string[] }
+  return rename(schema, new Map([...Object.keys(properties), ...required].map((name) => [name, name.toLowerCase()])))
 }
-
-export type { Level, Side }

@@ -1,8 +1,8 @@
+import { definitionName, definitionRef } from '../../schema/json-pointer.js'
 import type { JSONSchema } from '../../schema/manifest.js'
 import type { ChangeCode } from './codes.js'
 import { compareSchemas, type Note, type Problem, type ProblemKind } from './subset.js'
 import { canonical } from './schema.js'
-import { definitionName } from '../openapi/lowering.js'
 
 export type Level = 'breaking' | 'safe'
 
@@ -88,10 +88,9 @@ export function diffPayload (side: Side, before: JSONSchema, after: JSONSchema):
     said.push(change.at)
     changes.push(change)
   }
-  for (const note of notes) {
-    const change = noteChange(side, note)
-    if (change !== undefined) add(change)
-  }
+  const noted = notes.flatMap((note) => noteChange(side, note) ?? [])
+  // A safe one around a breaking one would hide it.
+  for (const level of ['breaking', 'safe']) for (const change of noted) if (change.level === level) add(change)
   for (const problem of reverse.problems) add({ level: 'safe', code: wording.safeCode, at: problem.at, message: wording.safe(problem) })
   if (!isEvent) for (const change of diffDefaults(before, after)) add(change)
   return changes
@@ -130,17 +129,19 @@ function withoutDefaulted (schema: JSONSchema): JSONSchema {
       filled.set(key, true)
       filled.set(key, write(definitions[name]!))
     }
-    return `#/$defs/${encodeURIComponent(key.replaceAll('~', '~0').replaceAll('/', '~1'))}`
+    return definitionRef(key)
   }
   const write = (given: JSONSchema): JSONSchema => {
     if (typeof given === 'boolean') return given
     const written: Record<string, unknown> = { ...given }
-    const { properties, required, items, $ref } = given as { properties?: Record<string, JSONSchema>, required?: string[], items?: JSONSchema, $ref?: string }
+    const { properties, required, $ref } = given as { properties?: Record<string, JSONSchema>, required?: string[], $ref?: string }
     if (properties !== undefined) {
       written['properties'] = Object.fromEntries(Object.entries(properties).map(([name, property]) => [name, write(property)]))
       if (required !== undefined) written['required'] = required.filter((name) => !Object.hasOwn(properties, name) || defaultOf(properties[name]!) === undefined)
     }
-    if (items !== undefined) written['items'] = write(items)
+    for (const keyword of ['items', 'additionalProperties']) if (given[keyword] !== undefined) written[keyword] = write(given[keyword] as JSONSchema)
+    const { patternProperties } = given as { patternProperties?: Record<string, JSONSchema> }
+    if (patternProperties !== undefined) written['patternProperties'] = Object.fromEntries(Object.entries(patternProperties).map(([name, property]) => [name, write(property)]))
     for (const keyword of ['allOf', 'prefixItems']) if (Array.isArray(given[keyword])) written[keyword] = (given[keyword] as JSONSchema[]).map(write)
     const name = $ref?.startsWith('#/$defs/') ? definitionName($ref) : undefined
     if (name !== undefined && Object.hasOwn(definitions, name)) written['$ref'] = refer(name)
@@ -163,7 +164,7 @@ function diffDefaults (before: JSONSchema, after: JSONSchema, path: readonly str
     if (other === undefined) continue
     const at = [...path, name]
     const [was, is] = [defaultOf(property), defaultOf(other)]
-    if (canonical(was ?? null) !== canonical(is ?? null)) {
+    if (describe(was) !== describe(is)) {
       changes.push({ level: 'safe', code: 'default-changed', at, message: `is ${describe(is)} when it is left out, and was ${describe(was)}` })
     }
     changes.push(...diffDefaults(property, other, at))
@@ -172,5 +173,5 @@ function diffDefaults (before: JSONSchema, after: JSONSchema, path: readonly str
 }
 
 function describe (value: unknown): string {
-  return value === undefined ? 'absent' : JSON.stringify(value)
+  return value === undefined ? 'absent' : canonical(value)
 }

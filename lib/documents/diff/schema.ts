@@ -1,3 +1,4 @@
+import { unescapeToken } from '../../schema/json-pointer.js'
 import type { JSONSchema } from '../../schema/manifest.js'
 
 /** The types that values of JSON have. An integer is a number here. */
@@ -206,18 +207,11 @@ function readType (node: SchemaNode, raw: Raw): void {
 function follow (root: JSONSchema, reference: string): unknown {
   let found: unknown = root
   for (const token of reference.slice(2).split('/')) {
-    const name = unescapePointer(token)
+    const name = unescapeToken(token)
     if (typeof found !== 'object' || found === null || !Object.hasOwn(found, name)) return undefined
     found = (found as Raw)[name]
   }
   return found
-}
-
-function unescapePointer (token: string): string {
-  try {
-    token = decodeURIComponent(token)
-  } catch {}
-  return token.replaceAll('~1', '/').replaceAll('~0', '~')
 }
 
 /**

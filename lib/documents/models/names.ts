@@ -34,7 +34,7 @@ export function singular (name: string): string {
 
 function split (text: string): string[] {
   // Marks belong to the letter before them; Kotlin and Swift take none of them in a name, so they are composed or left out.
-  return text.normalize('NFC').replace(/\p{M}/gu, '').match(/\p{Lu}+(?!\p{Ll})\p{N}*|[\p{Lu}\p{Lt}]?[\p{Ll}\p{N}]+|[\p{Lo}\p{Lm}\p{N}]+|\p{Lu}/gu) ?? []
+  return text.normalize('NFC').replace(/[\p{M}\p{Default_Ignorable_Code_Point}]/gu, '').match(/\p{Lu}+(?!\p{Ll})\p{N}*|[\p{Lu}\p{Lt}]?[\p{Ll}\p{N}]+|[\p{Lo}\p{Lm}\p{N}]+|\p{Lu}/gu) ?? []
 }
 
 /**

@@ -1,3 +1,4 @@
+import { definitionName } from '../../schema/json-pointer.js'
 import type { JSONSchema } from '../../schema/manifest.js'
 
 /** One JSON Schema object. */
@@ -109,7 +110,7 @@ export class Shapes {
   }
 
   #follow ($ref: string, open: Set<string>): Alternative[] {
-    const name = decodeURIComponent($ref.replace(/^#\/\$defs\//, '')).replaceAll('~1', '/').replaceAll('~0', '~')
+    const name = definitionName($ref)
     const def = this.#defs.get(name)
     const known = this.#followed.get(name)
     if (known !== undefined) return known

@@ -1,7 +1,9 @@
 import { show, SSEError } from '../../errors.js'
 import type { JSONSchema, Manifest } from '../../schema/manifest.js'
-import { Names } from '../names.js'
-import { definitionName, dictionary, isObject, type References, type Schema } from './lowering.js'
+import { Names } from '../../schema/names.js'
+import { dictionary } from '../../schema/dictionary.js'
+import { definitionName } from '../../schema/json-pointer.js'
+import { isObject, type References, type Schema } from './lowering.js'
 
 /** Says a schema in a document's dialect. */
 export type Convert = (schema: JSONSchema, references: References) => { schema: Schema, isExact: boolean }

@@ -1,3 +1,5 @@
+import { dictionary } from '../../schema/dictionary.js'
+import { definitionName } from '../../schema/json-pointer.js'
 import type { JSONSchema } from '../../schema/manifest.js'
 
 /** A schema of the dialect that is lowered to. */
@@ -174,18 +176,6 @@ export function simplified (node: Node): Node {
 
 const MATCHES_ALL: ReadonlySet<string> = new Set(['', '^', '.*', '(.*)', '^.*', '^.*$', '^(.*)$', '^[\\s\\S]*$'])
 
-/** The name in `#/$defs/<name>`. */
-export function definitionName (ref: string): string {
-  return decodeURIComponent(ref.slice('#/$defs/'.length)).replaceAll('~1', '/').replaceAll('~0', '~')
-}
-
 export function isObject (value: unknown): value is Node {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-/** Without a prototype: a property may be called `__proto__`. */
-export function dictionary<V> (entries: Iterable<readonly [string, V]>): Record<string, V> {
-  const map: Record<string, V> = Object.create(null)
-  for (const [name, value] of entries) map[name] = value
-  return map
 }

@@ -1,7 +1,8 @@
 import { checkObject, invalid, oneOf } from '../../option-checks.js'
 import type { Manifest, ManifestStream } from '../../schema/manifest.js'
-import { Names, pascalCase } from '../names.js'
-import { dictionary } from './lowering.js'
+import { Names } from '../../schema/names.js'
+import { pascalCase } from '../names.js'
+import { dictionary } from '../../schema/dictionary.js'
 import { StreamDescriptions, type OpenAPIDialect, type OpenAPIVersion, type Uses } from './streams.js'
 import { templatesOf, type UrlTemplate } from './url.js'
 
@@ -109,7 +110,7 @@ function describe (descriptions: StreamDescriptions, uses: Uses, operationIds: N
   const [{ stream: { name, summary, description, tags }, template: { without } }] = uses
   const requestBody = descriptions.requestBody(uses)
   return {
-    operationId: operationIds.give(without === undefined ? name : `${name}Without${pascalCase(without)}`),
+    operationId: operationIds.give(without === undefined ? name : `${name}Without${pascalCase(without.join(' '))}`),
     ...(summary !== undefined && { summary }),
     ...(description !== undefined && { description }),
     ...(tags !== undefined && { tags }),

@@ -1,8 +1,8 @@
 import type { JSONSchema } from '../../schema/manifest.js'
 import { LIST_KEYWORDS, MAP_KEYWORDS, SCHEMA_KEYWORDS } from '../../schema/json-schema.js'
-import {
-  addUnion, definitionName, dictionary, isObject, Lowering, simplified, type Node, type Schema, type SchemaObject
-} from './lowering.js'
+import { dictionary } from '../../schema/dictionary.js'
+import { definitionName } from '../../schema/json-pointer.js'
+import { addUnion, isObject, Lowering, simplified, type Node, type Schema, type SchemaObject } from './lowering.js'
 
 /**
  * A schema of draft 2020-12 as OpenAPI 3.1 and 3.2 take it: all of it, with other references.

@@ -1,7 +1,8 @@
 import type { ControlEventType, JSONSchema, Manifest, ManifestEvent, ManifestStream } from '../../schema/manifest.js'
 import { pascalCase } from '../names.js'
 import { Components, follow, type Convert } from './components.js'
-import { dictionary, isObject, type Schema, type SchemaObject } from './lowering.js'
+import { dictionary } from '../../schema/dictionary.js'
+import { isObject, type Schema, type SchemaObject } from './lowering.js'
 import { Lowering30, toSchema31, unique } from './schema.js'
 import type { UrlTemplate } from './url.js'
 

@@ -1,3 +1,4 @@
+import { unescapeToken } from '../../schema/json-pointer.js'
 import { show, SSEError } from '../../errors.js'
 import { docText, schemaDoc } from './doc.js'
 import { keyTypes, templateType } from './template.js'
@@ -403,15 +404,7 @@ function matches (pattern: string, name: string): boolean {
 /** A reference within a document as the names on its way; undefined for any other. */
 function pointer (reference: unknown): string[] | undefined {
   if (typeof reference !== 'string' || !reference.startsWith('#/')) return undefined
-  return reference.slice(2).split('/').map((token) => decode(token).replaceAll('~1', '/').replaceAll('~0', '~'))
-}
-
-function decode (token: string): string {
-  try {
-    return decodeURIComponent(token)
-  } catch {
-    return token
-  }
+  return reference.slice(2).split('/').map((token) => unescapeToken(token))
 }
 
 /** What a reference leads to. */

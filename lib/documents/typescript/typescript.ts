@@ -1,8 +1,9 @@
 import { SSEError } from '../../errors.js'
 import type { JSONSchema, Manifest, ManifestStream } from '../../schema/manifest.js'
-import { Names, pascalCase, typeName } from '../names.js'
+import { Names } from '../../schema/names.js'
+import { parametersOf } from '../../schema/route-url.js'
+import { pascalCase, typeName } from '../names.js'
 import { docLines, docText, schemaDoc } from './doc.js'
-import { pathParameters } from './path.js'
 import { acceptsEmpty, declaredProperty, isFilledIn, SchemaTypes, type Mode, type Root } from './schema.js'
 import { RESERVED_TYPES, SUPPORT_FUNCTIONS, SUPPORT_TYPES } from './support.js'
 import { after, comment, key, print, printMembers, quote, text, type Member, type TypeNode } from './type.js'
@@ -186,7 +187,7 @@ function declaration (name: string, node: TypeNode, doc: readonly string[]): str
  * text or a number.
  */
 function paramsSchema ({ name: stream, url, params }: ManifestStream): JSONSchema | undefined {
-  const found = pathParameters(url)
+  const found = parametersOf(url)
   if (found.length === 0) return params
   const names = [...new Set(found.map(({ name }) => name))]
   const needed = names.filter((name) => found.some((parameter) => parameter.name === name && !parameter.isOptional))
