@@ -140,7 +140,7 @@ streams.optionalById({ params: {} })
 streams.optionalById({ params: { id: 7 } })
 streams.optionalUntypedById({ params: { id: undefined } })
 streams.filesByPath({ params: { '*': 'a/b' } })
-streams.patternByAthAndFileAndExt({ params: { at: '12', file: 'a', ext: 'txt' } })
+streams.patternByAtHAndFileAndExt({ params: { at: '12', file: 'a', ext: 'txt' } })
 streams.colonVerbById({ params: { id: 1 } })
 // @ts-expect-error there are parameters to give
 streams.ordersById()

@@ -74,6 +74,7 @@ Exit codes:
   1  it cannot be done, or the answer is no
   2  the command line cannot be understood
   130  interrupted by Ctrl-C
+  141  nobody reads the output any more, as in | head
 
 Examples:
   fastify-typed-sse generate src/app.ts --out src/generated
@@ -119,13 +120,15 @@ function flush (stream: Writable): Promise<void> {
   return new Promise((resolve) => { stream.write('', () => resolve()) })
 }
 
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    // The reader has what it wanted, as in `| head`, and nobody is left to tell anything.
-    if (error.code === 'EPIPE') process.exit(0)
-    throw error
-  })
-}
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  // The reader has what it wanted, as in `| head`: what other programs die of then, and no success, since the answer may have been no.
+  process.exit(128 + (constants.signals.SIGPIPE ?? 13))
+})
+process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+  // Nobody is left to read what would be said; the exit code still says it.
+  if (error.code !== 'EPIPE') throw error
+})
 
 const exitCode = await run()
 await flush(process.stdout)

@@ -70,7 +70,7 @@ export class StreamRoute implements StreamSettings {
 export class StreamRoutes {
   readonly #defaults: ResolvedOptions
   readonly #uncompiled: StreamRoute[] = []
-  readonly #declared: Array<{ instance: FastifyInstance, route: RouteOptions, streamRoute: StreamRoute }> = []
+  readonly #declared: Array<{ instance: FastifyInstance, url: string, route: RouteOptions, streamRoute: StreamRoute }> = []
   readonly #late = new WeakMap<object, StreamRoute>()
 
   constructor (defaults: ResolvedOptions) {
@@ -86,7 +86,8 @@ export class StreamRoutes {
     if (schema?.events !== undefined) checkEvents(schema.events)
     const streamRoute = new StreamRoute(options, schema?.events, () => buildEncoder(instance, schema?.events, options, route as SerializedRoute))
     this.#uncompiled.push(streamRoute)
-    this.#declared.push({ instance, route, streamRoute })
+    // Of a plugin's `/` under a prefix Fastify writes a second URL over the first, `/p/` over `/p`.
+    this.#declared.push({ instance, url: route.url, route, streamRoute })
     // Fastify copies `config` with its symbols, for this route and for the HEAD route that it derives.
     route.config = { ...route.config, [kRoute]: streamRoute } as typeof route.config & object
   }
@@ -98,8 +99,8 @@ export class StreamRoutes {
 
   /** Those seen when they were registered, as their schemas are now: other plugins may have changed them. */
   declared (): DeclaredRoute[] {
-    return this.#declared.map(({ instance, route, streamRoute: { schemas, controlEvents } }) => {
-      const { method, url, constraints, schema } = route as RouteOptions & { schema?: FastifySchema }
+    return this.#declared.map(({ instance, url, route, streamRoute: { schemas, controlEvents } }) => {
+      const { method, constraints, schema } = route as RouteOptions & { schema?: FastifySchema }
       return { instance, methods: [method].flat(), url, constraints, schema, events: schemas, controlEvents }
     })
   }

@@ -25,6 +25,8 @@ interface Json { readonly [member: string]: unknown }
 /** A route that streams, as it was registered. @fastify/swagger holds the same object. */
 interface StreamingRoute {
   readonly route: RouteOptions
+  /** The URL that it was registered with: Fastify may write another one over it. */
+  readonly url: string
   /** How many routes before it have its method and URL: constraints tell them apart. */
   readonly ordinals: ReadonlyMap<string, number>
 }
@@ -53,7 +55,7 @@ export class SwaggerDocuments {
   add (instance: FastifyInstance, route: RouteOptions): void {
     const { schema, sse } = route as RouteOptions & { schema?: FastifySchema, sse?: unknown }
     if (schema?.events === undefined && sse === undefined) return
-    this.#routes.push({ route, ordinals: this.#ordinalsOf(route) })
+    this.#routes.push({ route, url: route.url, ordinals: this.#ordinalsOf(route) })
     if (!instance.hasPlugin('@fastify/swagger')) return
     for (let at: object | null = instance; at !== null; at = Object.getPrototypeOf(at) as object | null) {
       for (const name of this.#settings.decorators) if (Object.hasOwn(at, name)) this.#replace(at as Record<string, unknown>, name)
@@ -158,10 +160,10 @@ export class SwaggerDocuments {
   }
 
   #streamOf ({ streams }: Manifest, index: number, method: string): ManifestStream | undefined {
-    const { route, ordinals } = this.#routes[index]!
-    const same = streams.filter((stream) => stream.method === method && stream.url === route.url)
+    const { url, ordinals } = this.#routes[index]!
+    const same = streams.filter((stream) => stream.method === method && stream.url === url)
     // In the order of the manifest: by constraints.
-    const routes = this.#routes.filter(({ route: other, ordinals }) => other.url === route.url && ordinals.has(method))
+    const routes = this.#routes.filter((other) => other.url === url && other.ordinals.has(method))
       .sort((a, b) => compareConstraints(a.route, b.route) || a.ordinals.get(method)! - b.ordinals.get(method)!)
     return same[routes.findIndex((each) => each.ordinals === ordinals)] ?? same[0]
   }

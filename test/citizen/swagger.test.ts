@@ -51,6 +51,14 @@ async function documentOf (app: FastifyInstance, decorator = 'swagger'): Promise
   return plain((app as Json)[decorator]())
 }
 
+t.test('a stream at the root of a prefix is found, whichever of its URLs the document has', async (t) => {
+  const app = await create(t)
+  await app.register(swagger, { openapi: { openapi: '3.1.0', info } })
+  await app.register(async (child) => { child.get('/', { schema: { events: Clock } }, stream) }, { prefix: '/clock' })
+  const { paths } = await documentOf(app)
+  t.strictSame(Object.values<Json>(paths).map(({ get }) => get.responses), [clock()])
+})
+
 t.test('a stream stands in a document of each version, whole', async (t) => {
   for (const [openapi, dialect, key] of [['3.0.3', 'event', 'schema'], ['3.0.3', 'payload', 'schema'], ['3.1.0', 'event', 'schema'], ['3.2.0', 'event', 'itemSchema']] as const) {
     const app = await create(t, { dialect })

@@ -31,6 +31,13 @@ async function namesOf (t: Test, routes: string[]): Promise<string[]> {
   return routes.map((route) => names.get(route)!)
 }
 
+t.test('a stream at the root of a prefix has the URL without a slash at its end', async (t) => {
+  const { app } = await createApp(t)
+  await app.register(async (child) => { child.get('/', { schema: { events: Closing } }, (_request, reply) => reply.sse([])) }, { prefix: '/p' })
+  const { streams } = await manifestOf(app)
+  t.strictSame(streams.map(({ name, url }) => [name, url]), [['p', '/p']])
+})
+
 t.test('a manifest has all that a client needs to know of a stream', async (t) => {
   const { app } = await createApp(t)
   const Orders = defineEvents({
@@ -241,8 +248,8 @@ t.test('schemas of an instance are those of its routes', async (t) => {
     }, { prefix: prefix! })
   }
   t.strictSame((await manifestOf(app)).streams.map(({ url, events }) => [url, events!['id']!.schema]), [
-    ['/a/', { ...DIALECT, $ref: '#/$defs/Id', $defs: { Id: { type: 'string' } } }],
-    ['/b/', { ...DIALECT, $ref: '#/$defs/Id2', $defs: { Id2: { type: 'integer' } } }]
+    ['/a', { ...DIALECT, $ref: '#/$defs/Id', $defs: { Id: { type: 'string' } } }],
+    ['/b', { ...DIALECT, $ref: '#/$defs/Id2', $defs: { Id2: { type: 'integer' } } }]
   ])
 })
 

@@ -27,7 +27,8 @@ export function rememberRoutes (): (application: object, manifest: Manifest) => 
     const { fastify } = message as { fastify: Instance }
     const known: Route[] = []
     routes.set(fastify, known)
-    fastify.addHook('onRoute', (route) => { known.push(route) })
+    // Fastify changes the URL of a route after it has told of it.
+    fastify.addHook('onRoute', ({ method, url, schema, sse }) => { known.push({ method, url, ...(schema !== undefined && { schema }), sse }) })
   })
   return (application, { streams }) => {
     const described = new Set(streams.map(({ method, url }) => `${method} ${url}`))

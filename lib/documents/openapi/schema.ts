@@ -1,5 +1,6 @@
 import type { JSONSchema } from '../../schema/manifest.js'
 import { LIST_KEYWORDS, MAP_KEYWORDS, SCHEMA_KEYWORDS } from '../../schema/json-schema.js'
+import { toRegExp } from '../../schema/declared.js'
 import { dictionary } from '../../schema/dictionary.js'
 import { definitionName } from '../../schema/json-pointer.js'
 import { addUnion, isObject, Lowering, simplified, type Node, type Schema, type SchemaObject } from './lowering.js'
@@ -111,7 +112,7 @@ export class Lowering30 extends Lowering {
     const patterns = isObject(node['patternProperties']) ? Object.entries(node['patternProperties']) : []
     if (isObject(node['properties'])) {
       out['properties'] = dictionary(Object.entries(node['properties']).map(([name, schema]) => {
-        const also = patterns.filter(([pattern]) => matches(pattern, name)).map(([, each]) => this.schema(each))
+        const also = patterns.filter(([pattern]) => toRegExp(pattern).test(name)).map(([, each]) => this.schema(each))
         return [name, also.length === 0 ? this.schema(schema) : { allOf: [this.schema(schema), ...also] }]
       }))
     }
@@ -183,14 +184,6 @@ function limit (node: Node, out: SchemaObject, inclusive: string, exclusive: str
   const [bound, open] = [node[inclusive] as number | undefined, node[exclusive] as number | undefined]
   if (open !== undefined && (bound === undefined || isStricter(open, bound))) Object.assign(out, { [inclusive]: open, [exclusive]: true })
   else if (bound !== undefined) out[inclusive] = bound
-}
-
-function matches (pattern: string, name: string): boolean {
-  try {
-    return new RegExp(pattern, 'u').test(name)
-  } catch {
-    return new RegExp(pattern).test(name)
-  }
 }
 
 /** Each value once, compared as JSON. */

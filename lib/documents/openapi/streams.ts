@@ -100,7 +100,8 @@ export class StreamDescriptions {
     const all = uses.map((use) => this.#parametersOf(use))
     const byKey = new Map<string, Parameter[]>()
     for (const parameter of all.flat()) {
-      const key = `${parameter.in} ${parameter.name.toLowerCase()}`
+      // Names of headers are the same in capitals.
+      const key = `${parameter.in} ${parameter.in === 'header' ? parameter.name.toLowerCase() : parameter.name}`
       byKey.set(key, [...byKey.get(key) ?? [], parameter])
     }
     return [...byKey.values()].map((same) => ({

@@ -1,3 +1,4 @@
+import { toRegExp } from '../../schema/declared.js'
 import { unescapeToken } from '../../schema/json-pointer.js'
 import { show, SSEError } from '../../errors.js'
 import { docText, schemaDoc } from './doc.js'
@@ -345,7 +346,7 @@ function propertyOf (name: string, schema: unknown, root: Root, open: readonly u
     if (found !== undefined) return found
   }
   for (const [pattern, property] of Object.entries(map(schema, 'patternProperties', root))) {
-    if (matches(pattern, name)) return property
+    if (toRegExp(pattern).test(name)) return property
   }
   const rest = schema['additionalProperties']
   return rest === false ? undefined : rest
@@ -391,14 +392,6 @@ function literal (value: unknown): TypeNode {
 function isOneOf (value: unknown, types: readonly unknown[]): boolean {
   const type = value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value
   return types.includes(type) || (type === 'number' && types.includes('integer') && Number.isInteger(value))
-}
-
-function matches (pattern: string, name: string): boolean {
-  try {
-    return new RegExp(pattern, 'u').test(name)
-  } catch {
-    return false
-  }
 }
 
 /** A reference within a document as the names on its way; undefined for any other. */
