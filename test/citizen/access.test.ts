@@ -120,7 +120,7 @@ t.test('@fastify/under-pressure: under pressure a stream is refused with 503, an
   t.equal(refused.headers['content-type'], 'application/json; charset=utf-8')
   t.equal(JSON.parse(await refused.rest()).code, 'FST_UNDER_PRESSURE')
   // One that was broken off would get the event instead, as long as the server has not heard of it.
-  await until(() => app.sse.stats().sources === 1)
+  await until(() => app.sse.stats().open === 1)
   producer.give(2)
   t.strictSame(await client.events(1), [frame(2)])
 

@@ -32,7 +32,11 @@ export interface Producer {
 export function createProducer (...first: unknown[]): Producer {
   const steps: Array<() => { data: unknown } | undefined> = first.map((data) => () => ({ data }))
   const waiting = new Set<() => void>()
-  const wake = (): void => { for (const resolve of waiting) resolve() }
+  const wake = (): void => {
+    for (const resolve of waiting) resolve()
+    // Here, and not where they go on: one of them may wait again before the next goes on.
+    waiting.clear()
+  }
   const add = (step: () => { data: unknown } | undefined): void => {
     steps.push(step)
     wake()
@@ -51,7 +55,6 @@ export function createProducer (...first: unknown[]): Producer {
           const step = steps.shift()
           if (step === undefined) {
             await new Promise<void>((resolve) => { waiting.add(resolve) })
-            waiting.clear()
             continue
           }
           const event = step()
