@@ -54,9 +54,10 @@ export function connect (given: any, options: any = {}): EventStream<any> {
 }
 
 function openLink (given: PerAttempt<Href> | Declared, options: LinkOptions, host: LinkHost): Link {
-  const { Response, BroadcastChannel, navigator } = surroundings
+  const { location, Response, BroadcastChannel, navigator } = surroundings
   // Without a page there is nothing that it could be relative to.
-  if (typeof given === 'string' && !surroundings.location && !options.fetch && !/^\w+:/.test(given)) throw new TypeError(`${given} is no absolute URL`)
+  // And `localhost:3000` is no scheme.
+  if (typeof given !== 'function' && !(given as Declared).path && !location && !options.fetch && !/^\w+:\D/.test(given as string)) throw new TypeError(`${given} is no absolute URL`)
   if ((given as Declared).path || options.params || options.query) {
     return openLater(import('./declared.js'), ({ resolve }) => openLink(...resolve(given, options), host))
   }
@@ -77,6 +78,7 @@ function openLink (given: PerAttempt<Href> | Declared, options: LinkOptions, hos
     code.then((module) => {
       if (isClosed) return
       link = open(module)
+      if (isClosed) return link.close()
       for (const name of names) link.listen?.(name)
     }).catch((error: unknown) => {
       host.status('closed', 0, 'request', new StreamError('request', String(error), error))

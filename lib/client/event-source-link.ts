@@ -90,7 +90,7 @@ export const openLink: OpenLink = (target, options, host, { StreamError, backoff
       if (header !== undefined) return end('unsupported', unsupported(`EventSource cannot send the header ${header}`))
       opened = source = new EventSource!(placed(url, lastEventId), { withCredentials: options.credentials === 'include' })
     } catch (error) {
-      if (thisNumber === number) failed(error instanceof StreamError ? error : new StreamError('request', String(error), error))
+      if (thisNumber === number) await failed(error instanceof StreamError ? error : new StreamError('request', String(error), error))
       return
     }
     for (const type of types) listen(opened, type)
@@ -127,7 +127,8 @@ export const openLink: OpenLink = (target, options, host, { StreamError, backoff
         fault = JSON.parse(data)
       } catch {}
       drop()
-      return failed(new StreamError('fault', fault?.message ?? data, undefined, { code: fault?.code }))
+      void failed(new StreamError('fault', fault?.message ?? data, undefined, { code: fault?.code }))
+      return
     }
     // The keyword of text(), whose module brings TypeBox along.
     host.receive({ event, data, id }, (schemas?.[event] as { 'x-sse-data'?: string } | undefined)?.['x-sse-data'] === 'text')
@@ -139,26 +140,33 @@ export const openLink: OpenLink = (target, options, host, { StreamError, backoff
     const isRefused = opened.readyState === CLOSED
     if (isRefused || target.href === undefined) drop()
     refusals = isRefused ? refusals + 1 : 0
-    failed(isRefused
+    void failed(isRefused
       ? new StreamError('status', 'Refused, or answered with something else than an event stream. EventSource does not tell which')
       : new StreamError('network', 'No connection, or it was lost'))
   }
 
-  function failed (error: StreamError): void {
+  async function failed (error: StreamError): Promise<void> {
     const { kind } = error
     attempt++
     // An EventSource that is left goes on by itself, and when is not told.
     if (!source) error.delayMs = backoff(attempt, baseMs, baseMs)
     const thisNumber = number
-    error.willRetry = options.shouldRetry?.(error, attempt) ?? (kind !== 'fault' && refusals < MAX_REFUSALS)
+    try {
+      error.willRetry = (options.shouldRetry && await options.shouldRetry(error, attempt)) ?? (kind !== 'fault' && refusals < MAX_REFUSALS)
+    } catch (thrown) {
+      error = new StreamError('handler', String(thrown), thrown)
+    }
     if (isOver || thisNumber !== number) return
-    if (!error.willRetry) return end(kind, error)
+    if (!error.willRetry) return end(error.kind, error)
+    // It has connected by itself while shouldRetry made up its mind.
+    if (liveAt) return
     host.status('reconnecting', attempt, kind, error)
     if (!isOver && !source && thisNumber === number) wait(error.delayMs!)
   }
 
   function drop (): void {
     number++
+    liveAt = 0
     source?.close()
     source = undefined
   }

@@ -150,7 +150,7 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
       if (!reader) throw new StreamError('unsupported', 'No stream in the response: use another fetch')
       watchdog.limit(stallTimeoutMs ?? 0)
       heartbeat(response.headers.get('sse-heartbeat'))
-      hasRefreshed = false
+      askedMs = 0
       isLive = true
       while (!signal.aborted) {
         host.status('live', attempt)
@@ -185,7 +185,7 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
         ? error
         : new StreamError(error instanceof RangeError ? 'too-large' : 'network', String(error), error), sentAt)
         // The application's shouldRetry or onUnauthorized has failed.
-        .catch((error: unknown) => fail(new StreamError('handler', String(error), error)))
+        .catch((error: unknown) => current ?? fail(new StreamError('handler', String(error), error)))
     }
   }
 
@@ -199,6 +199,7 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
       if (await refresh(onUnauthorized, error, sentAt) !== false) return openUnlessOpen()
       if (isOver || current) return
     }
+    hasRefreshed = false
     attempt++
     error.willRetry = await options.shouldRetry?.(error, attempt) ?? (
       /^(network|ended|stalled|request|status(408|425|429|5..))$/.test(kind + (status || '')) &&
@@ -235,6 +236,7 @@ export function openFetchLink (target: RequestTarget, options: ConnectOptions, h
     fail,
     reconnect () {
       clearTimeout(timer)
+      hasRefreshed = false
       const old = current
       current = undefined
       old?.stop()

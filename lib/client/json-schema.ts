@@ -7,7 +7,8 @@ import type { Validator } from './types.js'
  * A `validate` for {@link connect} that checks events by JSON Schema, without `eval`: for schemas that were read from a file or
  * generated, of draft 7, 2019-09 or 2020-12. `$schema` says which; without it, it is 2019-09.
  *
- * What a server of this package sends of a declared event passes. Events that are not in the map, which a newer server may
+ * What a server of this package sends of a declared event passes, but for text in the formats `hostname`, `time`, `regex` and
+ * `uuid`, which the two read differently at their edges. Events that are not in the map, which a newer server may
  * send, and `sse.*` pass unseen.
  *
  * References lead to parts of the same schema (`#/$defs/…`, `$id`, `$anchor`); nothing is fetched. Formats are those that
@@ -53,22 +54,46 @@ function draftOf (schema: unknown): SchemaDraft {
  */
 function prepare (schema: unknown): Schema {
   const named = new Map<string, unknown>()
-  return JSON.parse(JSON.stringify(schema), (key, value: unknown) => {
-    if (key === 'pattern' && typeof value === 'string') return isPattern(value) ? value : undefined
+  return prepared(JSON.parse(JSON.stringify(schema))) as Schema
+
+  function prepared (value: unknown): unknown {
+    if (Array.isArray(value)) return value.map(prepared)
     if (typeof value !== 'object' || value === null) return value
-    const node = value as Record<string, unknown>
-    const { nullable, type } = node
+    const keywords = Object.entries(value).flatMap(([keyword, given]): Array<[string, unknown]> => {
+      if (keyword === 'pattern' && !isPattern(given)) return []
+      // Data, which may look like a schema.
+      if (DATA.has(keyword)) return [[keyword, given]]
+      return [[keyword, MAPS.has(keyword) && typeof given === 'object' ? preparedEach(given ?? {}) : prepared(given)]]
+    })
+    const node = Object.fromEntries(keywords)
+    const { nullable, type, patternProperties } = node
     if (nullable === true && (typeof type === 'string' || Array.isArray(type))) node['type'] = [type, 'null'].flat()
+    const patterns = Object.keys(patternProperties ?? {})
+    for (const pattern of patterns.filter((each) => !isPattern(each))) {
+      delete (patternProperties as Record<string, unknown>)[pattern]
+      // Which properties are the others cannot be told.
+      delete node['additionalProperties']
+      delete node['unevaluatedProperties']
+    }
     if (typeof node['$id'] !== 'string') return node
     // What stands in two places under one name is one schema, not two.
     const text = JSON.stringify(node)
     return named.get(text) ?? (named.set(text, node), node)
-  }) as Schema
+  }
+
+  function preparedEach (map: object): Record<string, unknown> {
+    return Object.fromEntries(Object.entries(map).map(([name, schema]) => [name, prepared(schema)]))
+  }
 }
 
-function isPattern (source: string): boolean {
+/** Keywords whose value is data. */
+const DATA = new Set(['const', 'enum', 'default', 'example', 'examples'])
+/** Keywords whose value is schemas by name, and a name may be that of a keyword. */
+const MAPS = new Set(['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas', 'dependencies'])
+
+function isPattern (source: unknown): boolean {
   try {
-    return new RegExp(source, 'u') instanceof RegExp
+    return new RegExp(String(source), 'u') instanceof RegExp
   } catch {
     return false
   }

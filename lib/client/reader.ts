@@ -30,7 +30,7 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
   let resolveClosed!: (state: StreamState) => void
   const closed = new Promise<StreamState>((resolve) => { resolveClosed = resolve })
 
-  signal?.addEventListener('abort', close)
+  signal?.removeEventListener('abort', close)
   const link = open({
     receive (raw, isText) {
       const { event, data, id } = raw
@@ -57,6 +57,7 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
     status: setState,
     room: () => waiting.length < MAX_WAITING ? undefined : new Promise((resolve) => { onRoom = resolve })
   })
+  signal?.addEventListener('abort', close)
   if (signal?.aborted) close()
 
   function setState (status: StreamState['status'], attempt: number, reason?: StreamState['reason'], error?: StreamError): void {
@@ -95,7 +96,7 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
   }
 
   function dispatch (event: Waiting): void {
-    if (isClosed) return
+    if (isClosed || signal?.aborted) return
     if (!isIterated) lastEventId = event.id ?? ''
     if (event.event === undefined) return
     const found = handlersOf(event.event)
@@ -124,6 +125,7 @@ export function createReader (options: ConnectOptions, open: (host: LinkHost) =>
 
   async function next (): Promise<IteratorResult<ReceivedEvent, undefined>> {
     for (;;) {
+      if (signal?.aborted) close()
       const event = waiting.shift()
       if (waiting.length < MAX_WAITING) onRoom?.()
       if (event) {

@@ -2,6 +2,7 @@ import { STATUS_CODES, type OutgoingHttpHeaders, type ServerResponse } from 'nod
 import { Readable } from 'node:stream'
 import type { InjectOptions } from 'fastify'
 import { show, SSEError } from '../errors.js'
+import { checkObject, invalid, unknownOption } from '../option-checks.js'
 import { realTimers } from '../time/real-timers.js'
 import { StreamReader } from './reader.js'
 import { toRequest, type InjectedRequest } from './request.js'
@@ -16,6 +17,11 @@ const MAX_BODY_BYTES = 1024 * 1024
 
 /** So much of a body stands in a message. */
 const EXCERPT_LENGTH = 300
+
+/** What `inject` takes of these, and what there is beside it. */
+const OPTIONS = [
+  'url', 'path', 'method', 'headers', 'query', 'cookies', 'payload', 'body', 'authority', 'remoteAddress', 'lastEventId', 'signal', 'timeoutMs'
+]
 
 /** What is asked of an application: Fastify's own `inject`, whichever its server, logger and type provider are. */
 export interface InjectableApp {
@@ -69,10 +75,12 @@ export interface InjectSSEOptions extends Omit<InjectOptions,
  * @param options the request, or its URL. `method` is GET, or POST when there is a `payload`; an object is sent as JSON.
  * @throws FST_SSE_TEST_RESPONSE_UNEXPECTED for an answer that is no event stream, with its `statusCode`, `headers` and `body`.
  * A 204 is no such answer: it is how a client is told that it has seen the end, and gives a stream that is over.
+ * @throws FST_SSE_OPTION_UNKNOWN, FST_SSE_OPTION_INVALID
+ * @throws TypeError when `app` is no application
  */
 export async function injectSSE<D = unknown> (app: InjectableApp, options: InjectSSEOptions | string): Promise<InjectedStream<D>> {
-  const { lastEventId, timeoutMs = TIMEOUT_MS, signal, ...request } = typeof options === 'string' ? { url: options } : options
   if (typeof app?.inject !== 'function') throw new TypeError(`injectSSE needs a Fastify application, but was given ${show(app)}. If that is a promise of one, await it.`)
+  const { lastEventId, timeoutMs = TIMEOUT_MS, signal, ...request } = checked(options)
   checkTimeout(timeoutMs)
   signal?.throwIfAborted()
   const injected = toRequest(request, String(lastEventId ?? ''))
@@ -94,6 +102,18 @@ export async function injectSSE<D = unknown> (app: InjectableApp, options: Injec
   })
   if (statusCode === 204) await reader.next()
   return reader
+}
+
+function checked (options: InjectSSEOptions | string): InjectSSEOptions {
+  if (typeof options === 'string') return { url: options }
+  checkObject('injectSSE options', options)
+  const unknown = Object.keys(options).find((option) => !OPTIONS.includes(option))
+  if (unknown !== undefined) throw unknownOption('injectSSE options', unknown, OPTIONS)
+  const { lastEventId = '' } = options
+  if (!['string', 'number'].includes(typeof lastEventId) || /[\0\r\n]/.test(String(lastEventId))) {
+    throw invalid('lastEventId', lastEventId, 'a string without NUL and line ends, or a number')
+  }
+  return options
 }
 
 /** Resolves with the head of the response. When that does not come, it leaves. */
