@@ -180,7 +180,7 @@ t.test('a request that cannot be one is refused by name', async (t) => {
   const inject = injectSSE as (app: unknown, options?: unknown) => Promise<unknown>
   await t.rejects(inject(undefined, '/'), { name: 'TypeError', message: 'injectSSE needs a Fastify application, but was given undefined. If that is a promise of one, await it.' })
   for (const options of [undefined, null, 3, ['/']]) await t.rejects(inject(app, options), { code: 'FST_SSE_OPTION_INVALID', option: 'injectSSE options' })
-  await t.rejects(inject(app, { url: '/', lastEventID: '3' }), { code: 'FST_SSE_OPTION_UNKNOWN', message: "injectSSE options has no option 'lastEventID'. Did you mean lastEventId?" })
+  await t.rejects(inject(app, { url: '/', lastEventID: '3' }), { code: 'FST_SSE_OPTION_UNKNOWN', message: 'injectSSE options has no option "lastEventID". Did you mean lastEventId?' })
   for (const lastEventId of [null, {}, true, 'a\nb', 'a\rb', '\0']) {
     await t.rejects(inject(app, { url: '/', lastEventId }), { code: 'FST_SSE_OPTION_INVALID', option: 'lastEventId' })
   }

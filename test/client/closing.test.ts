@@ -444,3 +444,28 @@ t.test('a process whose streams are closed comes to its end', async (t: Test) =>
   t.equal(await new Promise((resolve) => { child.on('close', resolve) }), 0)
   t.equal(out, '1\n')
 })
+
+t.test('an abort after the end of the stream stops what is still waiting to be read', async (t) => {
+  const server = await serveRaw(t, (request) => request.open('data: 1\n\ndata: 2\n\ndata: 3\n\nevent: sse.end\ndata: null\n\n'))
+  const iterated = new AbortController()
+  const seen: unknown[] = []
+  const stream = connect(server.origin, { signal: iterated.signal })
+  for await (const { data } of stream) {
+    seen.push(data)
+    await until(() => stream.status === 'closed')
+    iterated.abort()
+  }
+  t.strictSame(seen, [1])
+
+  const handled = new AbortController()
+  const given: unknown[] = []
+  const other = connect(server.origin, { signal: handled.signal })
+  other.on('message', (data) => {
+    given.push(data)
+    handled.abort()
+  })
+  await other.closed
+  await settle()
+  t.strictSame(given, [1])
+})
+

@@ -383,6 +383,30 @@ t.test('a connection that is refused is tried again', async (t) => {
   t.strictSame(states, ['connecting', 'reconnecting network', 'closed network'])
 })
 
+t.test('a shouldRetry that fails ends the stream', async (t) => {
+  const { origin, requests } = await serve(t, (_request, reply) => reply.code(404).send({}))
+  const failure = new Error('no idea')
+  for (const shouldRetry of [() => { throw failure }, async () => { throw failure }] as Array<() => never>) {
+    t.match(await connect(Clock, { baseUrl: origin, shouldRetry, onError: () => {} }).closed, { reason: 'handler', error: { kind: 'handler', cause: failure, willRetry: false } })
+  }
+  t.equal(requests.length, 2)
+})
+
+t.test('what is closed while its code is being loaded opens nothing', async (t) => {
+  const { origin, requests } = await serve(t, tickAndWait)
+  const states: string[] = []
+  const stream = connect(Clock, {
+    baseUrl: origin,
+    onStatus (status) {
+      states.push(status)
+      if (status === 'connecting') stream.close()
+    }
+  })
+  await stream.closed
+  t.strictSame(states, ['connecting', 'closed'])
+  t.equal(requests.length, 0)
+})
+
 // In a browser that has no streams in fetch.
 
 const bundle = buildSync({

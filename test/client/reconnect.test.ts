@@ -587,3 +587,57 @@ t.test('reconnect() in each phase leaves one connection', async (t) => {
   }
   t.type(connect, 'function')
 })
+
+t.test('reconnect() while onUnauthorized is at work waits for it too', async (t) => {
+  const server = await answering(t, refuse(401), refuse(401))
+  const done = deferred()
+  let calls = 0
+  const { stream } = observe(t, server.origin, {
+    onUnauthorized () {
+      calls++
+      return done.promise
+    }
+  })
+  await until(() => calls === 1)
+  stream.reconnect()
+  await until(() => server.requests.length === 2 && server.requests[1]!.isAnswered)
+  await settle()
+  done.resolve()
+  t.match(await stream.closed, { reason: 'done' })
+  t.equal(calls, 1)
+  t.equal(server.requests.length, 3)
+})
+
+t.test('a refusal after another failure asks onUnauthorized anew', async (t) => {
+  const server = await answering(t, refuse(401), refuse(503), refuse(401))
+  let calls = 0
+  const states = await waits(t, server, { onUnauthorized: () => { calls++ } })
+  t.strictSame(states.map(({ error }) => error?.status), [503])
+  t.equal(calls, 2)
+  t.equal(server.requests.length, 4)
+})
+
+t.test('what onUnauthorized throws late does not end a stream that is live again', async (t) => {
+  let calls = 0
+  const late = deferred()
+  const server = await answering(t, refuse(401), (request) => request.open('data: 1\n\n'))
+  const { stream } = observe(t, server.origin, {
+    onUnauthorized () {
+      calls++
+      return late.promise
+    }
+  })
+  await until(() => calls === 1)
+  stream.reconnect()
+  await until(() => stream.status === 'live')
+  late.reject(new Error('too late'))
+  await settle()
+  t.equal(stream.status, 'live')
+})
+
+t.test('a Retry-After is for the failure that it came with', async (t) => {
+  pinRandom(t, 0)
+  const server = await answering(t, refuse(401, { 'retry-after': '60' }), stream('retry: 100\n\n'))
+  t.strictSame(await delays(t, server, { onUnauthorized: () => {} }), [100])
+})
+

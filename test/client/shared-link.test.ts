@@ -441,3 +441,54 @@ t.test('Node shares among the streams of a process, where it has locks, and ends
   `], { timeout: 30_000 })
   t.equal(stdout, process.versions.node >= '24' ? '1 true\n' : '2 false\n')
 })
+
+t.test('a POST that the tab before has sent is not sent again, unless shouldRetry says so', async (t) => {
+  for (const [name, shouldRetry, requests] of [['silent', undefined, 0], ['no', () => false, 0], ['yes', () => true, 1]] as const) {
+    const server = new Server()
+    const { other, follower: { stream, events } } = await follow(t, `${t.name} ${name}`, {
+      body: { a: 1 }, fetch: server.fetch, reconnectionTimeMs: 100, ...(shouldRetry && { shouldRetry }), onError: () => {}
+    })
+    other.lead('one', '', ['live', 0])
+    other.tell('one', ['receive', { event: 'tick', data: '1', id: '' }, false])
+    await until(() => events.length === 1)
+    other.release()
+    if (requests === 0) {
+      t.match(await stream.closed, { reason: 'ended', error: { kind: 'ended', message: 'The tab that had sent this POST request is gone', willRetry: false } })
+    } else {
+      await server.request(1)
+    }
+    t.equal(server.requests.length, requests)
+  }
+})
+
+t.test('a POST that can go on from its last event ID is sent by the next tab', async (t) => {
+  const server = new Server()
+  const { other, follower: { events } } = await follow(t, t.name, { body: { a: 1 }, fetch: server.fetch })
+  other.lead('one', '', ['live', 0])
+  other.tell('one', event(1))
+  await until(() => events.length === 1)
+  other.release()
+  t.equal((await server.request(1)).headers.get('last-event-id'), '1')
+})
+
+t.test('close() in the first onStatus leaves nothing of a shared stream', async (t) => {
+  const server = new Server()
+  const states: string[] = []
+  const stream = connect(TICKS, {
+    share: t.name,
+    fetch: server.fetch,
+    onStatus (status) {
+      states.push(status)
+      stream.close()
+    }
+  })
+  await stream.closed
+  const later = open(t, { share: t.name, fetch: server.fetch })
+  const { send } = await server.request(1)
+  send('event: tick\ndata: 1\nid: 1\n\n')
+  await until(() => later.events.length === 1)
+  later.stream.close()
+  await until(() => locks.count(t.name) === 0)
+  t.equal(server.requests.length, 1)
+  t.strictSame(states, ['connecting', 'closed'])
+})

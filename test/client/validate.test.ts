@@ -326,6 +326,20 @@ t.test('plain schemas of each draft are read as their draft says', async (t) => 
   t.match(nullable({ a: 1 }), '/a')
   t.match(nullable({ nullable: null }), '/nullable')
   t.equal(judge({ properties: { a: { pattern: '^[\\w-\\.]+$' } } })({ a: '-' }), undefined, 'a pattern that is none with the flag u')
+  const patterns = judge({ patternProperties: { '^[\\w-\\.]+$': { type: 'string' }, '^n': { type: 'number' } }, additionalProperties: false })
+  t.equal(patterns({ '-': 'x', n: 1 }), undefined, 'nor is such a pattern of names')
+  t.match(patterns({ n: 'x' }), '/n')
+  const data = judge({
+    properties: {
+      like: { const: { pattern: '[', nullable: true, type: 'string' } },
+      pattern: { enum: [{ pattern: '[' }, 1] },
+      const: { type: 'string', pattern: '[', nullable: true }
+    }
+  })
+  t.equal(data({ like: { pattern: '[', nullable: true, type: 'string' }, pattern: { pattern: '[' }, const: null }), undefined, 'data that looks like a schema')
+  t.match(data({ like: { nullable: true, type: ['string', 'null'] } }), '/like')
+  t.match(data({ pattern: {} }), '/pattern')
+  t.match(data({ const: 1 }), '/const')
 })
 
 t.test('formats that nobody has registered are not looked at, and none is registered', async (t) => {
