@@ -468,4 +468,3 @@ t.test('an abort after the end of the stream stops what is still waiting to be r
   await settle()
   t.strictSame(given, [1])
 })
-

@@ -640,4 +640,3 @@ t.test('a Retry-After is for the failure that it came with', async (t) => {
   const server = await answering(t, refuse(401, { 'retry-after': '60' }), stream('retry: 100\n\n'))
   t.strictSame(await delays(t, server, { onUnauthorized: () => {} }), [100])
 })
-
