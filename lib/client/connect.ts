@@ -57,7 +57,7 @@ function openLink (given: PerAttempt<Href> | Declared, options: LinkOptions, hos
   const { location, Response, BroadcastChannel, navigator } = surroundings
   // Without a page there is nothing that it could be relative to.
   // And `localhost:3000` is no scheme.
-  if (typeof given !== 'function' && !(given as Declared).path && !location && !options.fetch && !/^\w+:\D/.test(given as string)) throw new TypeError(`${given} is no absolute URL`)
+  if (typeof given !== 'function' && !(given as Declared | undefined)?.path && !location && !options.fetch && !/^\w+:\D/.test(given as string)) throw new TypeError(`${given} is no absolute URL`)
   if ((given as Declared).path || options.params || options.query) {
     return openLater(import('./declared.js'), ({ resolve }) => openLink(...resolve(given, options), host))
   }

@@ -66,8 +66,8 @@ t.test('a comment of the application after the opening says nothing of the strea
 t.test('what connect refuses leaves no stream behind', async (t) => {
   const server = await serveRaw(t, (request) => request.open())
   t.throws(() => connect(server.origin, { signal: new AbortController() as never }), TypeError)
-  for (const [target, name] of [['/clock', '/clock'], ['localhost:3000/clock', 'localhost:3000/clock'], ['', ''], [3, '3'], [{ events: {} }, '[object Object]']] as const) {
-    t.throws(() => connect(target as string), { name: 'TypeError', message: `${name} is no absolute URL` })
+  for (const [target, name] of [['/clock', '/clock'], ['localhost:3000/clock', 'localhost:3000/clock'], ['', ''], [3, '3'], [undefined, 'undefined'], [{ events: {} }, '[object Object]']] as const) {
+    t.throws(() => connect(target as unknown as string), { name: 'TypeError', message: `${name} is no absolute URL` })
   }
   const { signal } = new AbortController()
   t.throws(() => connect('/clock', { signal }), TypeError)
